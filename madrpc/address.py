@@ -1,0 +1,65 @@
+"""Addresses as people write them: ``host:port``, ``:port``, ``[v6]:port``, ``madrpc://...``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Address", "AddressError", "parse_address"]
+
+_SCHEMES = ("madrpc://", "tcp://")
+
+
+class AddressError(ValueError):
+    """The text is not an address; the message says what is missing."""
+
+
+class Address(NamedTuple):
+    """A TCP endpoint."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_address(
+    text: str, *, default_host: str = "127.0.0.1", default_port: int | None = None
+) -> Address:
+    """Parse an address.
+
+    Args:
+        text: ``host:port``, ``:port``, ``host``, ``[v6]:port`` or one of these behind
+            ``madrpc://``.
+        default_host: host for ``:port``.
+        default_port: port for a bare host; None makes the port required.
+
+    Raises:
+        AddressError: with one sentence that names the text and the mend.
+    """
+    rest = text.strip()
+    for scheme in _SCHEMES:
+        rest = rest.removeprefix(scheme)
+    rest = rest.rstrip("/")
+    if rest.startswith("["):
+        host, bracket, tail = rest[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")):
+            raise AddressError(f"{text!r} is not an address: write [IPv6]:PORT")
+        port_text = tail[1:]
+    elif rest.count(":") > 1:
+        raise AddressError(f"{text!r} is not an address: put an IPv6 host in brackets, [::1]:8080")
+    else:
+        host, _, port_text = rest.partition(":")
+    return Address(host or default_host, _port(text, port_text, default_port))
+
+
+def _port(text: str, port_text: str, default: int | None) -> int:
+    if not port_text:
+        if default is None:
+            raise AddressError(f"{text!r} has no port: write HOST:PORT, such as 127.0.0.1:8080")
+        return default
+    # isdecimal alone accepts other scripts' digits.
+    if not (port_text.isascii() and port_text.isdecimal()) or int(port_text) > 65535:
+        raise AddressError(f"{text!r} is not an address: the port must be 0 to 65535")
+    return int(port_text)

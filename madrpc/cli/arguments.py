@@ -1,0 +1,77 @@
+"""Function arguments as people type them on a command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from madrpc.errors import InvalidArguments
+
+__all__ = ["parse_arguments"]
+
+
+def parse_arguments(words: Sequence[str]) -> dict[str, Any]:
+    """Read one JSON object, key=value pairs, ``@file`` or ``-``.
+
+    Raises:
+        InvalidArguments: with the place of the mistake.
+    """
+    if not words:
+        return {}
+    first = words[0]
+    if len(words) == 1 and first == "-":
+        return _object(sys.stdin.read(), "standard input")
+    if len(words) == 1 and first.startswith("@"):
+        return _object(_read(first[1:]), first[1:])
+    if len(words) == 1 and first.lstrip().startswith("{"):
+        return _object(first, "the argument")
+    return dict(map(_pair, words))
+
+
+def _pair(word: str) -> tuple[str, Any]:
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise InvalidArguments(
+            f"{word!r} is neither key=value nor a JSON object; "
+            "write a=5 b=3, or one object such as '{\"a\": 5}'"
+        )
+    try:
+        return key, json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        return key, text
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArguments(f"cannot read {path}: {error}") from error
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidArguments(_pointed(text, where, error)) from error
+    if not isinstance(value, dict):
+        raise InvalidArguments(f"{where} holds {type(value).__name__}, not an object such as {{}}")
+    return value
+
+
+def _pointed(text: str, where: str, error: json.JSONDecodeError) -> str:
+    """The mistake with the line it is in and a caret under it."""
+    line = text.splitlines()[error.lineno - 1] if text.strip() else ""
+    start = max(0, error.colno - 60)
+    shown = line[start : start + 100]
+    caret = " " * (error.colno - 1 - start) + "^"
+    return (
+        f"{where} is not JSON: {error.msg} at line {error.lineno} column {error.colno}\n"
+        f"  {shown}\n  {caret}"
+    )

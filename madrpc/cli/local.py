@@ -1,0 +1,36 @@
+"""Commands that need no server: check, run."""
+
+from __future__ import annotations
+
+import argparse
+
+from madrpc.cli.arguments import parse_arguments
+from madrpc.cli.remote import print_json
+from madrpc.config import EngineLimits
+from madrpc.engine.interface import Call, Done, Script
+from madrpc.engine.quickjs import QuickJSEngine
+from madrpc.policy.balancer import method_not_found
+from madrpc.protocol.values import args_to_json, result_from_json
+
+__all__ = ["run_check", "run_run"]
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """``madrpc check``"""
+    engine = QuickJSEngine([Script.read(options.script)], EngineLimits())
+    for name in engine.methods:
+        print(name)
+    return 0
+
+
+def run_run(options: argparse.Namespace) -> int:
+    """``madrpc run``"""
+    limits = EngineLimits(time_s=options.time_limit, memory_bytes=int(options.memory_limit * 2**20))
+    engine = QuickJSEngine([Script.read(options.script)], limits)
+    if options.method not in engine.methods:
+        raise method_not_found(options.method, engine.methods)
+    args = args_to_json(parse_arguments(options.args))
+    step = engine.execution(Call(options.method, args, limits.time_s)).start()
+    assert isinstance(step, Done)
+    print_json(result_from_json(step.result))
+    return 0

@@ -1,0 +1,74 @@
+"""Entry point of the command line: find the command, run it, turn errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from madrpc.cli.parsers import ALIASES, COMMANDS, build_parser
+from madrpc.errors import JavaScriptError, MadrpcError
+
+__all__ = ["run"]
+
+EXIT_INTERRUPTED = 130
+EXIT_USAGE = 2
+_USAGE_HINT = "'madrpc --help' lists the commands"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; return the exit status."""
+    try:
+        return _run(argv)
+    except SystemExit as stop:  # argparse: 0 after --help, 2 after a mistake
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has left; nobody wants the rest, and Python's own flush at exit
+        # must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: Sequence[str]) -> int:
+    if not argv:
+        build_parser().print_help(sys.stderr)
+        return EXIT_USAGE
+    name = ALIASES.get(argv[0], argv[0])
+    if name not in COMMANDS:
+        # Not a command: --help, --version, or a mistake that argparse words.
+        build_parser().parse_args(argv[:1])
+        return EXIT_USAGE
+    options = COMMANDS[name][0]().parse_args(argv[1:])
+    command = importlib.import_module(f"madrpc.cli.{_MODULES[name]}")
+    try:
+        status: int = getattr(command, f"run_{name}")(options)
+        return status
+    except MadrpcError as error:
+        if options.verbose and not isinstance(error, JavaScriptError):
+            raise
+        print(_words(error, verbose=options.verbose), file=sys.stderr)
+        return error.exit_code
+
+
+_MODULES = {
+    "node": "serve",
+    "orchestrator": "serve",
+    "up": "up",
+    "call": "remote",
+    "info": "remote",
+    "methods": "remote",
+    "check": "local",
+    "run": "local",
+}
+
+
+def _words(error: MadrpcError, *, verbose: bool) -> str:
+    """The error as a person reads it: what it is, and for a throw where it came from."""
+    if isinstance(error, JavaScriptError):
+        frames = error.stack.splitlines()
+        shown = frames if verbose else frames[:1]
+        return "\n".join([f"madrpc: {error.message}", *shown])
+    return f"madrpc: {error.name}: {error.message}"

@@ -1,0 +1,134 @@
+"""Options with an environment variable each: flag over environment over default."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+from madrpc.address import Address, AddressError, parse_address
+from madrpc.config import DEFAULT_MAX_FRAME, MAX_FRAME_CEILING
+
+__all__ = [
+    "add_client_options",
+    "add_option",
+    "add_server_options",
+    "address",
+    "bind_address",
+    "positive_float",
+    "positive_int",
+]
+
+_PREFIX = "MADRPC_"
+
+
+def add_option(
+    parser: argparse.ArgumentParser,
+    *flags: str,
+    default: Any = None,
+    shown_default: str | None = None,
+    help: str,
+    **settings: Any,
+) -> None:
+    """Add a flag whose value can also come from ``MADRPC_<NAME>``.
+
+    Args:
+        default: value without flag and variable.
+        shown_default: how --help words the default, where the value itself would not tell.
+    """
+    name = max(flags, key=len).lstrip("-").upper().replace("-", "_")
+    variable = _PREFIX + name
+    value = os.environ.get(variable, default)
+    shown = shown_default if shown_default is not None else default
+    notes = [] if shown is None else [f"default: {shown}"]
+    notes.append(f"environment: {variable}")
+    text = f"{help} ({'; '.join(notes)})".replace("%", "%%")
+    if settings.get("nargs") in ("+", "*") or settings.get("action") in ("append", "extend"):
+        value = value.split(os.pathsep) if isinstance(value, str) else value
+    parser.add_argument(*flags, default=value, help=text, **settings)
+
+
+def _checked(kind: Callable[[str], Any], accept: Callable[[Any], bool], words: str) -> Any:
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not accept(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+        return value
+
+    return convert
+
+
+positive_int = _checked(int, lambda value: value > 0, "a whole number above 0")
+positive_float = _checked(float, lambda value: 0 < value < float("inf"), "a number above 0")
+_port_or_frame = _checked(
+    int,
+    lambda value: 1024 <= value <= MAX_FRAME_CEILING,
+    f"a number of bytes from 1024 to {MAX_FRAME_CEILING}",
+)
+
+
+def address(text: str) -> Address:
+    """A server's address; the host may be left out."""
+    try:
+        return parse_address(text)
+    except AddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def bind_address(text: str) -> Address:
+    """An address to listen on; a bare ``:port`` is every interface."""
+    try:
+        return parse_address(text, default_host="0.0.0.0", default_port=0)
+    except AddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """What both servers understand."""
+    add_option(
+        parser,
+        "--max-frame",
+        type=_port_or_frame,
+        metavar="BYTES",
+        default=DEFAULT_MAX_FRAME,
+        help="largest message taken and sent",
+    )
+    add_option(
+        parser,
+        "--drain-timeout",
+        type=positive_float,
+        metavar="S",
+        default=30.0,
+        help="seconds that accepted calls get to finish after SIGTERM",
+    )
+    add_option(
+        parser,
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="least important message that is logged",
+    )
+    add_option(
+        parser,
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="form of a log line on stderr",
+    )
+
+
+def add_client_options(parser: argparse.ArgumentParser) -> None:
+    """What every command that calls a server understands."""
+    add_option(
+        parser,
+        "-t",
+        "--timeout",
+        type=positive_float,
+        metavar="S",
+        default=60.0,
+        help="seconds until the call gives up",
+    )

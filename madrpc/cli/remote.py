@@ -1,0 +1,80 @@
+"""Commands that ask a running server: call, info, methods."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from madrpc.cli.arguments import parse_arguments
+from madrpc.client.client import Client
+
+__all__ = ["print_json", "run_call", "run_info", "run_methods"]
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout: indented for a person, one line for a program."""
+    indent = 2 if sys.stdout.isatty() else None
+    print(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def run_call(options: argparse.Namespace) -> int:
+    """``madrpc call``"""
+    args = parse_arguments(options.args)
+    with _client(options) as client:
+        print_json(client.call(options.method, args, seed=options.seed))
+    return 0
+
+
+def run_methods(options: argparse.Namespace) -> int:
+    """``madrpc methods``"""
+    with _client(options) as client:
+        names = client.methods()
+    if options.json:
+        print_json(names)
+    else:
+        for name in names:
+            print(name)
+    return 0
+
+
+def run_info(options: argparse.Namespace) -> int:
+    """``madrpc info``"""
+    with _client(options) as client:
+        info = client.info()
+    if options.json:
+        print_json(info)
+    else:
+        print("\n".join(_info_lines(info)))
+    return 0
+
+
+def _client(options: argparse.Namespace) -> Client:
+    return Client(str(options.address), timeout=options.timeout)
+
+
+def _info_lines(info: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{info['role']} at {info['address']}  madrpc {info['version']}  {info['state']}  "
+        f"up {_duration(info['uptime_s'])}",
+        f"workers  {info['workers']}",
+    ]
+    for script in info.get("scripts", []):
+        lines.append(f"script   {script['name']}  {script['sha256'][:12]}")
+    for node in info.get("nodes", []):
+        reason = f"  {node['error']}" if node["error"] else ""
+        lines.append(
+            f"node     {node['address']}  {node['state']}{reason}  workers {node['workers']}  "
+            f"calls {node['calls']}"
+        )
+    lines.append(f"methods  {', '.join(info['methods']) or 'none'}")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{seconds:.1f}s"

@@ -1,0 +1,144 @@
+"""Commands that run a server: node, orchestrator."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import gevent
+import gevent.socket
+from gevent.event import Event
+
+from madrpc.address import Address
+from madrpc.cli.logs import configure_logging
+from madrpc.config import (
+    EngineLimits,
+    ListenerConfig,
+    NodeConfig,
+    OrchestratorConfig,
+    PoolConfig,
+)
+from madrpc.errors import ScriptError
+from madrpc.links.listener import bind_error
+
+__all__ = ["run_node", "run_orchestrator"]
+
+log = logging.getLogger(__name__)
+
+EXIT_INTERRUPTED = 130
+EXIT_USAGE = 2
+
+
+class Server(Protocol):
+    """What both roles can do."""
+
+    def start(self) -> Address: ...
+    def drain(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def run_node(options: argparse.Namespace) -> int:
+    """``madrpc node``"""
+    if not options.scripts:
+        raise ScriptError("a node needs a script; give one with -s SCRIPT")
+    from madrpc.node.cpus import default_pool_size
+    from madrpc.node.node import Node
+
+    configure_logging(options.log_level, options.log_format)
+    size = options.pool_size or default_pool_size()
+    node = Node(
+        NodeConfig(
+            scripts=tuple(options.scripts),
+            listener=ListenerConfig(options.bind, options.max_frame),
+            pool=PoolConfig(size, options.queue_size or max(1024, 16 * size)),
+            limits=EngineLimits(
+                time_s=options.time_limit,
+                memory_bytes=int(options.memory_limit * 2**20),
+                result_bytes=options.max_frame,
+            ),
+            drain_timeout_s=options.drain_timeout,
+        )
+    )
+
+    def ready(address: Address) -> str:
+        scripts = " ".join(f"{script.name}@{script.sha256[:8]}" for script in node.scripts)
+        names = ", ".join(node.methods)
+        return f"node ready on {address}  workers={size}  script={scripts}  methods: {names}"
+
+    return _serve(node, options, ready)
+
+
+def run_orchestrator(options: argparse.Namespace) -> int:
+    """``madrpc orchestrator``"""
+    from madrpc.orchestrator.orchestrator import Orchestrator
+
+    configure_logging(options.log_level, options.log_format)
+    orchestrator = Orchestrator(
+        OrchestratorConfig(
+            nodes=tuple(options.nodes or ()),
+            listener=ListenerConfig(options.bind, options.max_frame),
+            drain_timeout_s=options.drain_timeout,
+        )
+    )
+
+    def ready(address: Address) -> str:
+        balancer = orchestrator.forwarder.balancer
+        return f"orchestrator ready on {address}  nodes {len(balancer.up)}/{len(balancer.nodes)} up"
+
+    return _serve(orchestrator, options, ready)
+
+
+def _serve(server: Server, options: argparse.Namespace, ready: Callable[[Address], str]) -> int:
+    """Start, say so, wait for a signal, drain, stop; return the exit status."""
+    asked = _Signals()
+    try:
+        address = server.start()
+    except OSError as error:
+        print(f"madrpc: {bind_error(options.bind, error)}", file=sys.stderr)
+        return EXIT_USAGE
+    print(ready(address), flush=True)
+    if options.watch_stdin:
+        gevent.spawn(_watch_stdin, asked)
+    asked.first.wait()
+    log.info("draining: accepted calls may finish; a second signal stops at once")
+    drain = gevent.spawn(server.drain)
+    gevent.wait([drain, asked.second], count=1)
+    drain.kill()
+    server.stop()
+    # What is queued on the connections leaves in the hub's next turns.
+    gevent.sleep(0.05)
+    return asked.exit_code
+
+
+class _Signals:
+    """The first SIGTERM or SIGINT drains, the second stops."""
+
+    def __init__(self) -> None:
+        self.first = Event()
+        self.second = Event()
+        self.exit_code = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, self.arrived, number)
+
+    def arrived(self, number: int) -> None:
+        if self.first.is_set():
+            self.second.set()
+        else:
+            self.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else 0
+            self.first.set()
+
+
+def _watch_stdin(asked: _Signals) -> None:
+    """Stop when whoever started this server, and holds its stdin, is gone."""
+    fd = sys.stdin.fileno()
+    os.set_blocking(fd, False)
+    while True:
+        gevent.socket.wait_read(fd)
+        if not os.read(fd, 4096):
+            asked.arrived(signal.SIGTERM)
+            return

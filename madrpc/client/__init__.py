@@ -1,0 +1,1 @@
+"""The Python client. Blocking sockets and the standard library only: no gevent, no engine."""

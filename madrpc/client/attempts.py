@@ -1,0 +1,117 @@
+"""One call as the client sees it, over all its attempts."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from madrpc.errors import CallTimeout, InvalidArguments, MadrpcError, Overloaded
+from madrpc.policy.retry import should_retry
+from madrpc.policy.timing import ms_left
+from madrpc.protocol.frames import check_size
+from madrpc.protocol.messages import request_tail
+from madrpc.protocol.values import check_args
+
+__all__ = ["NOT_IN_FLIGHT", "PendingCall"]
+
+#: Stands for an id while a call has none.
+NOT_IN_FLIGHT = -1
+
+_now = time.monotonic
+_FIRST_DELAY_S = 0.025
+_LONGEST_DELAY_S = 0.25
+_HEAD_BYTES = 12
+
+
+class PendingCall:
+    """A call: its encoded request, its deadline, and how it ended.
+
+    Raises:
+        InvalidArguments: the arguments hold a value that cannot cross the wire.
+        PayloadTooLarge: the request is over the frame limit.
+    """
+
+    __slots__ = (
+        "attempts",
+        "deadline",
+        "done",
+        "error",
+        "id",
+        "method",
+        "not_before",
+        "result",
+        "started",
+        "tail",
+        "tick",
+        "token",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        args: Mapping[str, Any] | None,
+        timeout_s: float | None,
+        meta: Mapping[str, Any] | None,
+        max_frame: int,
+    ) -> None:
+        self.method = method
+        self.tail = _encode(method, args, meta)
+        check_size(len(self.tail) + _HEAD_BYTES, max_frame)
+        self.started = _now()
+        self.deadline = None if timeout_s is None else self.started + timeout_s
+        self.attempts = 0
+        self.not_before = 0.0
+        self.id = NOT_IN_FLIGHT
+        self.done = False
+        self.tick = 0
+        self.token: Any = None
+        self.result: Any = None
+        self.error: MadrpcError | None = None
+
+    def ms_left(self) -> int:
+        """Time left as a request carries it."""
+        return ms_left(self.deadline, _now())
+
+    def retry_at(self, error: MadrpcError) -> float | None:
+        """When to try again after this failure, or None if that is of no use."""
+        if not should_retry(error, self.attempts):
+            return None
+        at = _now() + _delay(error, self.attempts)
+        return at if self.deadline is None or at < self.deadline else None
+
+    @staticmethod
+    def wait_until(at: float) -> None:
+        """Block until an instant given by ``retry_at``."""
+        time.sleep(max(0.0, at - _now()))
+
+    def timeout_error(self) -> CallTimeout:
+        """The error for a deadline that passed without an answer."""
+        waited = _now() - self.started
+        return CallTimeout(
+            f"no answer to {self.method!r} within its deadline, {waited:.2f} s after the call; "
+            "give it more time with timeout=, or find out what holds it up with 'madrpc info'",
+            {"waited_ms": round(waited * 1000)},
+        )
+
+
+def _delay(error: MadrpcError, attempts: int) -> float:
+    """Full jitter, so that callers that failed together do not come back together."""
+    ceiling: float = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0**attempts)
+    if isinstance(error, Overloaded):
+        ceiling = max(ceiling, float(error.data.get("retry_after_ms", 0)) / 1000)
+        return ceiling * (0.5 + 0.5 * random.random())
+    return ceiling * random.random()
+
+
+def _encode(method: str, args: Mapping[str, Any] | None, meta: Mapping[str, Any] | None) -> bytes:
+    if args is not None and not isinstance(args, Mapping):
+        raise InvalidArguments(
+            f"arguments are named: pass a dict such as {{'a': 5}}, not a {type(args).__name__}"
+        )
+    try:
+        return request_tail(method, args if args is None else dict(args), meta)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        check_args(args)
+        raise InvalidArguments(f"the arguments cannot be encoded: {error}") from error

@@ -1,0 +1,175 @@
+"""One connection used by one call at a time, and the pool that keeps such connections."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+from madrpc.client.attempts import PendingCall
+from madrpc.client.endpoints import Endpoints
+from madrpc.config import CLIENT_GRACE_S, CONNECT_TIMEOUT_S
+from madrpc.errors import ClientClosed, ConnectionFailed
+from madrpc.protocol.messages import Response, cancel_frame, request_head
+from madrpc.protocol.session import CallerSession
+
+__all__ = ["Channel", "ChannelPool"]
+
+_now = time.monotonic
+_RECV_BYTES = 256 * 1024
+
+
+class Channel:
+    """A connection. Between ``exchange`` calls nothing is in flight on it."""
+
+    def __init__(self, sock: socket.socket, max_frame: int) -> None:
+        self._sock = sock
+        self._session = CallerSession(max_frame)
+
+    def exchange(self, call: PendingCall) -> Response:
+        """Send one request and wait for its answer.
+
+        If anything ends the wait early, an interrupt as well, the call is cancelled and the
+        channel is closed: a late answer must never meet another call.
+
+        Raises:
+            ConnectionFailed: the connection broke.
+            CallTimeout: no answer came by the deadline.
+        """
+        id = self._session.open(call)
+        try:
+            head = request_head(id, call.ms_left(), len(call.tail))
+            self._set_timeout(call)
+            self._sock.sendall(head + call.tail)
+            return self._wait(call)
+        except TimeoutError as error:
+            self._abandon(id)
+            raise call.timeout_error() from error
+        except OSError as error:
+            self.close()
+            raise ConnectionFailed(
+                f"the connection broke: {(error.strerror or str(error)).lower()}"
+            ) from error
+        except BaseException:
+            self._abandon(id)
+            raise
+
+    def is_stale(self) -> bool:
+        """Whether the server has closed the connection, or sent what nobody asked for."""
+        try:
+            self._sock.settimeout(0)
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._sock.close()
+
+    def _wait(self, call: PendingCall) -> Response:
+        session = self._session
+        while True:
+            data = self._sock.recv(_RECV_BYTES)
+            if not data:
+                raise ConnectionError("the server closed the connection")
+            for _, response in session.receive(data):
+                return response
+            if session.error is not None:
+                raise ConnectionError(session.error.message)
+            self._set_timeout(call)
+
+    def _set_timeout(self, call: PendingCall) -> None:
+        if call.deadline is None:
+            self._sock.settimeout(None)
+            return
+        # The servers answer at the deadline; the grace lets their more precise error arrive.
+        left = call.deadline + CLIENT_GRACE_S - _now()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+
+    def _abandon(self, id: int) -> None:
+        try:
+            self._sock.settimeout(0)
+            self._sock.send(cancel_frame(id))
+        except OSError:
+            pass  # the server notices the closed connection instead
+        self.close()
+
+
+class ChannelPool:
+    """Up to ``size`` connections; the one used last is used next, so that the rest go idle."""
+
+    def __init__(self, endpoints: Endpoints, size: int, max_frame: int) -> None:
+        self._endpoints = endpoints
+        self._size = size
+        self._max_frame = max_frame
+        self._lock = threading.Lock()
+        self._idle: list[Channel] = []
+        self._open = 0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<ChannelPool {self._open} open, {len(self._idle)} idle, at most {self._size}>"
+
+    def acquire(self, deadline: float | None) -> Channel | None:
+        """A channel for one call, or None while all are in use.
+
+        Raises:
+            ConnectionFailed: no server can be reached.
+            ClientClosed: the pool is closed.
+        """
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise ClientClosed("the client is closed")
+                channel = self._idle.pop() if self._idle else None
+                if channel is None:
+                    if self._open >= self._size:
+                        return None
+                    self._open += 1
+            if channel is None:
+                return self._connect(deadline)
+            if not channel.is_stale():
+                return channel
+            self.discard(channel)
+
+    def release(self, channel: Channel) -> None:
+        """Give a channel back after a complete exchange."""
+        with self._lock:
+            if not self._closed:
+                self._idle.append(channel)
+                return
+        self.discard(channel)
+
+    def discard(self, channel: Channel) -> None:
+        """Give a channel back that must not be used again."""
+        channel.close()
+        with self._lock:
+            self._open -= 1
+
+    def close(self) -> None:
+        """Close the idle channels now and the others as they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for channel in idle:
+            self.discard(channel)
+
+    def forget(self) -> None:
+        """Close the idle descriptors in a forked child, where the parent still uses them."""
+        for channel in self._idle:
+            channel.close()
+
+    def _connect(self, deadline: float | None) -> Channel:
+        try:
+            left = CONNECT_TIMEOUT_S if deadline is None else deadline - _now()
+            sock = self._endpoints.connect(max(0.001, min(CONNECT_TIMEOUT_S, left)))
+            return Channel(sock, self._max_frame)
+        except BaseException:
+            with self._lock:
+                self._open -= 1
+            raise

@@ -1,0 +1,280 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Final, Self
+
+from madrpc.client.attempts import PendingCall
+from madrpc.client.channel import ChannelPool
+from madrpc.client.dispatcher import Dispatcher
+from madrpc.client.endpoints import Endpoints
+from madrpc.client.mapping import run_map
+from madrpc.client.pipeline import Pipeline
+from madrpc.client.progress import with_progress
+from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME
+from madrpc.errors import ClientClosed, MadrpcError, from_wire
+from madrpc.protocol.messages import unpack_response_tail
+
+__all__ = ["Client"]
+
+
+class _ClientDefault:
+    def __repr__(self) -> str:
+        return "the client's timeout"
+
+
+#: Says that a call uses the timeout its client was made with.
+CLIENT_DEFAULT: Final = _ClientDefault()
+Timeout = float | None | _ClientDefault
+Args = Mapping[str, Any] | None
+
+
+class Client:
+    """Calls functions behind an orchestrator, or on one node.
+
+    Thread-safe; survives ``fork``; works with and without gevent's monkey patching.
+
+    Args:
+        addresses: ``"host:port"``, or a list of orchestrators of which any will do.
+        max_connections: connections that calls of several threads may use at once. Further
+            threads are served by one multiplexed connection, so this bounds sockets, not calls.
+        timeout: deadline of a call in seconds when the call names none; None is no deadline.
+        max_frame: largest message sent or accepted, in bytes.
+
+    Raises:
+        AddressError: an address cannot be read.
+    """
+
+    def __init__(
+        self,
+        addresses: str | Sequence[str] = "127.0.0.1:8080",
+        *,
+        max_connections: int = 10,
+        timeout: float | None = DEFAULT_CALL_TIMEOUT_S,
+        max_frame: int = DEFAULT_MAX_FRAME,
+    ) -> None:
+        if max_connections < 1:
+            raise ValueError(f"max_connections must be at least 1, not {max_connections}")
+        self.timeout = _checked_timeout(timeout)
+        self._endpoints = Endpoints(addresses)
+        self._max_connections = max_connections
+        self._max_frame = max_frame
+        self._closed = False
+        self._dispatcher: Dispatcher | None = None
+        self._reset()
+
+    def __repr__(self) -> str:
+        return f"<Client {self._endpoints}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection. Calls that wait end with ``ClientClosed``."""
+        if self._closed:
+            return
+        self._closed = True
+        if os.getpid() != self._pid:
+            return
+        self._channels.close()
+        with self._lock:
+            dispatcher, self._dispatcher = self._dispatcher, None
+        if dispatcher is not None:
+            dispatcher.close()
+
+    @property
+    def rpc(self) -> RemoteFunctions:
+        """Functions as attributes: ``client.rpc.add(a=5, b=3)``."""
+        return RemoteFunctions(self)
+
+    # ------------------------------------------------------------- calls
+
+    def call(
+        self,
+        method: str,
+        args: Args = None,
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        seed: int | str | None = None,
+    ) -> Any:
+        """Call a function and return its result.
+
+        Args:
+            method: the name the script registered.
+            args: its named arguments; JSON values only.
+            timeout: seconds until the call gives up; None is no deadline.
+            seed: makes the call's ``Math.random`` reproducible.
+
+        Raises:
+            MadrpcError: one of the tree in ``madrpc.errors``.
+        """
+        return self._run(self._pending(method, args, timeout, seed))
+
+    def submit(
+        self,
+        method: str,
+        args: Args = None,
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        seed: int | str | None = None,
+    ) -> Future[Any]:
+        """Start a call and return its future; ``cancel`` works until the answer is there."""
+        return self._dispatch(self._pending(method, args, timeout, seed))
+
+    def map(
+        self,
+        method: str,
+        items: Iterable[Args],
+        *,
+        concurrency: int = 64,
+        ordered: bool = True,
+        progress: bool = False,
+        return_errors: bool = False,
+        timeout: Timeout = CLIENT_DEFAULT,
+    ) -> Iterator[Any]:
+        """Call a function once for each item and yield the results as an iterator.
+
+        ``concurrency`` calls are kept in flight over one connection, and the items are read no
+        further ahead than that. Leaving the iterator cancels what is in flight.
+
+        Args:
+            method: the name the script registered.
+            items: the arguments of each call.
+            concurrency: calls in flight at once.
+            ordered: yield in the order of the items; else as the answers come.
+            progress: show a progress bar on stderr (needs the extra ``progress``).
+            return_errors: yield a failed call's error instead of raising it.
+            timeout: seconds each call has from the moment it is started.
+
+        Raises:
+            MadrpcError: from the iterator, the first call that failed.
+        """
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        self._check_usable()
+        self._pending(method, None, timeout, None)
+
+        def make_call(item: Args) -> PendingCall:
+            return self._pending(method, item, timeout, None)
+
+        results = run_map(
+            Pipeline(self._endpoints, self._max_frame),
+            make_call,
+            items,
+            concurrency=concurrency,
+            ordered=ordered,
+            return_errors=return_errors,
+        )
+        return with_progress(results, method, items) if progress else results
+
+    def methods(self) -> list[str]:
+        """Names of the functions that can be called."""
+        return list(self.call("_methods")["methods"])
+
+    def info(self) -> dict[str, Any]:
+        """What the server is: role, version, state, nodes or scripts, limits."""
+        return dict(self.call("_info"))
+
+    def metrics(self) -> dict[str, Any]:
+        """Counters, latencies and resource use of the server and of what is behind it."""
+        return dict(self.call("_metrics"))
+
+    # ----------------------------------------------------------- private
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._channels = ChannelPool(self._endpoints, self._max_connections, self._max_frame)
+        self._dispatcher = None
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ClientClosed("the client is closed; make a new one")
+        if os.getpid() != self._pid:
+            # A forked child shares the parent's sockets; using them would mix both sides' bytes.
+            if self._dispatcher is not None:
+                self._dispatcher.abandon()
+            self._channels.forget()
+            self._reset()
+
+    def _pending(
+        self, method: str, args: Args, timeout: Timeout, seed: int | str | None
+    ) -> PendingCall:
+        seconds = self.timeout if isinstance(timeout, _ClientDefault) else timeout
+        meta = None if seed is None else {"seed": seed}
+        return PendingCall(method, args, _checked_timeout(seconds), meta, self._max_frame)
+
+    def _run(self, call: PendingCall) -> Any:
+        """Make attempts until one counts."""
+        self._check_usable()
+        while True:
+            try:
+                return self._attempt(call)
+            except MadrpcError as error:
+                at = call.retry_at(error)
+                if at is None:
+                    raise
+                call.wait_until(at)
+
+    def _attempt(self, call: PendingCall) -> Any:
+        call.attempts += 1
+        channel = self._channels.acquire(call.deadline)
+        if channel is None:
+            call.attempts -= 1
+            return self._dispatch(call).result()
+        try:
+            response = channel.exchange(call)
+        except BaseException:
+            self._channels.discard(channel)
+            raise
+        self._channels.release(channel)
+        error, result = unpack_response_tail(response.tail)
+        if error is not None:
+            raise from_wire(error)
+        return result
+
+    def _dispatch(self, call: PendingCall) -> Future[Any]:
+        self._check_usable()
+        with self._lock:
+            if self._dispatcher is None:
+                self._dispatcher = Dispatcher(self._endpoints, self._max_frame)
+            dispatcher = self._dispatcher
+        return dispatcher.submit(call)
+
+
+class RemoteFunctions:
+    """Functions of the server as attributes; arguments are given by name."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def remote(**args: Any) -> Any:
+            return self._client.call(name, args)
+
+        remote.__name__ = remote.__qualname__ = name
+        return remote
+
+
+def _checked_timeout(timeout: float | None) -> float | None:
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, or None for none, not {timeout}")
+    return timeout

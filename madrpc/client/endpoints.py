@@ -1,0 +1,73 @@
+"""Where a client connects: a list of orchestrators, tried in turn."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+from madrpc.address import Address, parse_address
+from madrpc.config import CONNECT_TIMEOUT_S
+from madrpc.errors import ConnectionFailed
+
+__all__ = ["Endpoints", "connect_error"]
+
+
+class Endpoints:
+    """The addresses of interchangeable servers; the one that worked last is tried first.
+
+    Raises:
+        AddressError: a text is not an address.
+    """
+
+    def __init__(self, addresses: str | Sequence[str]) -> None:
+        texts = [addresses] if isinstance(addresses, str) else list(addresses)
+        if not texts:
+            raise ConnectionFailed("the client got no address; give it one such as 127.0.0.1:8080")
+        self.addresses = [parse_address(text) for text in texts]
+        self._current = 0
+
+    def __repr__(self) -> str:
+        return ", ".join(map(str, self.addresses))
+
+    @property
+    def current(self) -> Address:
+        """The address to try next."""
+        return self.addresses[self._current % len(self.addresses)]
+
+    def failed(self, address: Address) -> None:
+        """Turn to the next address, unless somebody has turned already."""
+        if address == self.current:
+            self._current = (self._current + 1) % len(self.addresses)
+
+    def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> socket.socket:
+        """Connect to the first server that answers, waiting at most ``timeout_s`` for each.
+
+        Raises:
+            ConnectionFailed: none does.
+        """
+        reasons = []
+        for _ in self.addresses:
+            address = self.current
+            try:
+                sock = socket.create_connection(address, timeout=timeout_s)
+            except OSError as error:
+                reasons.append((address, error))
+                self.failed(address)
+            else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                return sock
+        raise connect_error(*reasons[0])
+
+
+def connect_error(address: Address, error: OSError) -> ConnectionFailed:
+    """Why an address cannot be reached and what to do, in one sentence."""
+    if isinstance(error, TimeoutError):
+        reason, mend = "it does not answer", "check the address and the network"
+    elif isinstance(error, ConnectionRefusedError):
+        reason, mend = "connection refused", "start a server there with 'madrpc up SCRIPT'"
+    elif isinstance(error, socket.gaierror):
+        reason, mend = "the name is unknown", "check the host name"
+    else:
+        reason, mend = (error.strerror or str(error)).lower(), "check the address and the network"
+    return ConnectionFailed(f"cannot reach {address}: {reason}; {mend}", {"address": str(address)})

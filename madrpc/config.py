@@ -1,0 +1,133 @@
+"""Settings and limits as frozen values, each default with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from madrpc.address import Address
+
+__all__ = [
+    "CLIENT_GRACE_S",
+    "CONNECT_TIMEOUT_S",
+    "DEFAULT_CALL_TIMEOUT_S",
+    "DEFAULT_MAX_FRAME",
+    "HEALTH_INTERVAL_S",
+    "HEALTH_TIMEOUT_S",
+    "MAX_ATTEMPTS",
+    "MAX_FRAME_CEILING",
+    "MAX_METHOD_BYTES",
+    "MAX_SAFE_INTEGER",
+    "NODE_GRACE_S",
+    "ORCHESTRATOR_GRACE_S",
+    "EngineLimits",
+    "ListenerConfig",
+    "NodeConfig",
+    "OrchestratorConfig",
+    "PoolConfig",
+]
+
+#: Largest frame either side accepts unless told otherwise, in bytes (design: 16 MiB).
+DEFAULT_MAX_FRAME = 16 * 1024 * 1024
+#: ``--max-frame`` above this is refused: a frame is held whole in memory at every hop.
+MAX_FRAME_CEILING = 1024 * 1024 * 1024
+#: Longest method name, in bytes of UTF-8 (design, section 2).
+MAX_METHOD_BYTES = 255
+#: 2**53 - 1: beyond it a double no longer holds every integer.
+MAX_SAFE_INTEGER = 2**53 - 1
+#: A host that does not answer a SYN in 2 s is treated as down (between NATS's 1 s and Envoy's 5 s).
+CONNECT_TIMEOUT_S = 2.0
+#: A client's deadline when the caller names none.
+DEFAULT_CALL_TIMEOUT_S = 60.0
+#: How long past a call's deadline each hop waits before it gives the answer itself. The hop below
+#: knows more (which phase used the time up), so each waits a little longer than the one below it,
+#: and the last stays within the promised deadline + 0.5 s.
+NODE_GRACE_S = 0.1
+ORCHESTRATOR_GRACE_S = 0.2
+CLIENT_GRACE_S = 0.35
+#: Attempts for one call, the first included, each on another node while there is one.
+MAX_ATTEMPTS = 3
+#: How often an orchestrator asks each node for its health and methods.
+HEALTH_INTERVAL_S = 2.0
+#: A node that has not answered for this long is taken for dead. Its front end runs no script, so
+#: only a stopped process, a dead machine or a cut network keeps it silent.
+HEALTH_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """What one call may use.
+
+    Attributes:
+        time_s: wall and CPU seconds for one call.
+        memory_bytes: JavaScript heap of one context.
+        stack_bytes: engine stack; a fraction of the 8 MiB main thread stack, because a limit near
+            the real size segfaults.
+        result_bytes: longest JSON text of a result.
+        message_chars: longest error message kept.
+        stack_chars: longest JavaScript stack text kept.
+    """
+
+    time_s: float = 30.0
+    memory_bytes: int = 64 * 1024 * 1024
+    stack_bytes: int = 512 * 1024
+    result_bytes: int = DEFAULT_MAX_FRAME
+    message_chars: int = 8 * 1024
+    stack_chars: int = 16 * 1024
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """The worker processes of a node.
+
+    Attributes:
+        size: worker processes.
+        queue_size: calls that may wait for a worker; beyond it callers get ``Overloaded``.
+        queue_bytes: bytes of waiting requests; bounds memory when calls are large.
+        kill_grace_s: how long past the time limit a call may go on before its worker is killed.
+        attempts: how many workers a call may kill before it is given up.
+    """
+
+    size: int
+    queue_size: int
+    queue_bytes: int = 256 * 1024 * 1024
+    kill_grace_s: float = 0.25
+    attempts: int = 2
+
+
+@dataclass(frozen=True)
+class ListenerConfig:
+    """Where a server listens and what it accepts.
+
+    Attributes:
+        bind: address to bind; port 0 takes a free one.
+        max_frame: largest frame accepted and sent, in bytes.
+        max_connections: connections held at once.
+        write_stall_s: a peer that takes no byte of its answers for this long is cut off.
+    """
+
+    bind: Address
+    max_frame: int = DEFAULT_MAX_FRAME
+    max_connections: int = 4096
+    write_stall_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Everything a node needs to know."""
+
+    scripts: tuple[str, ...]
+    listener: ListenerConfig
+    pool: PoolConfig
+    limits: EngineLimits = field(default_factory=EngineLimits)
+    drain_timeout_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class OrchestratorConfig:
+    """Everything an orchestrator needs to know."""
+
+    nodes: tuple[Address, ...]
+    listener: ListenerConfig
+    drain_timeout_s: float = 30.0
+    #: Calls forwarded and not yet answered; beyond it callers get ``Overloaded``.
+    max_in_flight: int = 100_000

@@ -1,0 +1,132 @@
+"""What an engine is: load scripts once, then run each call in a context of its own.
+
+An execution advances in steps. A step ends it (``Done``, or an error from the tree) or says what
+it waits for (``Waiting``); feeding a nested result takes the next step. Values cross as JSON text
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from madrpc.config import EngineLimits
+from madrpc.errors import ScriptError
+
+__all__ = ["Call", "Done", "Engine", "Execution", "NestedCall", "Script", "Step", "Waiting"]
+
+
+@dataclass(frozen=True)
+class Script:
+    """One JavaScript file: the name errors show, and its text."""
+
+    name: str
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the text, hexadecimal."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+    @classmethod
+    def read(cls, path: str) -> Script:
+        """Read a script file.
+
+        Raises:
+            ScriptError: it cannot be read, or is not UTF-8 text without NUL.
+        """
+        try:
+            source = Path(path).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise ScriptError(
+                f"cannot read {path}: {error.strerror}; give the path of a JavaScript file",
+                {"file": path},
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ScriptError(
+                f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8", {"file": path}
+            ) from error
+        if "\0" in source:
+            raise ScriptError(f"{path} has a NUL character; remove it", {"file": path})
+        return cls(Path(path).name, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to run.
+
+    Attributes:
+        method: name of a registered function.
+        args: its argument, as ASCII JSON text.
+        time_s: seconds it may use.
+    """
+
+    method: str
+    args: str
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NestedCall:
+    """A call the function made with ``madrpc.call``; ``id`` is unique within its execution."""
+
+    id: int
+    method: str
+    args: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The function returned; ``result`` is JSON text."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The function waits for nested calls; ``calls`` are those made since the last step."""
+
+    calls: Sequence[NestedCall]
+
+
+Step = Done | Waiting
+
+
+class Execution(Protocol):
+    """One call in its own context."""
+
+    def start(self) -> Step:
+        """Run until the function returns or waits.
+
+        Raises:
+            MadrpcError: how the call ended otherwise.
+        """
+
+    def feed(self, id: int, *, result: str | None, error: Mapping[str, object] | None) -> Step:
+        """Settle one nested call with its JSON result or its error map, and run on.
+
+        Raises:
+            MadrpcError: how the call ended otherwise.
+        """
+
+    def close(self) -> None:
+        """Free the context."""
+
+
+class Engine(Protocol):
+    """Runs calls of a fixed set of scripts."""
+
+    limits: EngineLimits
+
+    @property
+    def methods(self) -> Mapping[str, Script]:
+        """The registered functions, each with the script it is in."""
+
+    def execution(self, call: Call) -> Execution:
+        """A fresh context, ready to run the call; ``call.method`` must be in ``methods``."""
+
+    def prepare(self) -> bool:
+        """Build a spare context if one is missing; False if there was nothing to do."""

@@ -1,0 +1,115 @@
+"""What the engine says, as errors of the tree and in words a script's author knows."""
+
+from __future__ import annotations
+
+import re
+
+from madrpc.config import EngineLimits
+from madrpc.errors import (
+    InternalError,
+    JavaScriptError,
+    MadrpcError,
+    MemoryLimitExceeded,
+    ResultNotSerializable,
+    ScriptError,
+    StackLimitExceeded,
+    TimeLimitExceeded,
+)
+
+__all__ = ["error_from_parts", "error_from_text", "script_error"]
+
+# The binding gives every evaluated text this file name.
+_ENGINE_FILE = "<input>"
+_POSITION = re.compile(re.escape(_ENGINE_FILE) + r":(\d+)(?::(\d+))?")
+_HOST_FRAME = re.compile(r"^\s+at __madrpc")
+_OUT_OF_MEMORY = {"out of memory", "string too long", "invalid array buffer length"}
+_STACK_OVERFLOW = ("Maximum call stack size exceeded", "stack overflow")
+
+
+def clean_stack(stack: str, script: str) -> str:
+    """The stack with the script's own name, and without madrpc's frames."""
+    lines = (line for line in stack.splitlines() if not _HOST_FRAME.match(line))
+    return "\n".join(lines).replace(_ENGINE_FILE, script)
+
+
+def error_from_parts(
+    name: str, message: str, stack: str, script: str, limits: EngineLimits
+) -> MadrpcError:
+    """The error for a value the function threw."""
+    if name == "InternalError" and message in _OUT_OF_MEMORY:
+        return memory_error(limits)
+    if name in ("RangeError", "InternalError") and message.startswith(_STACK_OVERFLOW):
+        return stack_error(limits)
+    message = _clip(message, limits.message_chars)
+    shown = f"{name}: {message}" if name and message else name or message or "(no message)"
+    return JavaScriptError(
+        _clip(shown, limits.message_chars),
+        {
+            "name": _clip(name or "Error", 200),
+            "message": message,
+            "stack": _clip(clean_stack(stack, script), limits.stack_chars),
+        },
+    )
+
+
+def error_from_text(text: str, script: str, limits: EngineLimits) -> MadrpcError:
+    """The error for a failure that JavaScript could not catch, from the binding's text."""
+    first, _, stack = text.partition("\n")
+    if first.startswith("InternalError: interrupted"):
+        return time_error(limits)
+    if first in ("null", "InternalError: out of memory"):
+        return memory_error(limits)
+    if any(hint in first for hint in _STACK_OVERFLOW):
+        return stack_error(limits)
+    name, colon, message = first.partition(": ")
+    if not colon:
+        return InternalError(f"the engine failed: {_clip(first, 200)}")
+    return error_from_parts(name, message, stack, script, limits)
+
+
+def script_error(text: str, script: str) -> ScriptError:
+    """The error for a script that failed to load, from the binding's text."""
+    message, _, stack = text.partition("\n")
+    data: dict[str, object] = {"file": script}
+    where = script
+    frames = (line for line in stack.splitlines() if not _HOST_FRAME.match(line))
+    position = next((found for found in map(_POSITION.search, frames) if found), None)
+    if position is not None:
+        data["line"] = int(position[1])
+        data["column"] = int(position[2] or 0)
+        where = f"{script}:{position[1]}:{position[2] or 0}"
+    return ScriptError(f"{where}: {_clip(message, 1000) or 'the script threw nothing'}", data)
+
+
+def time_error(limits: EngineLimits) -> TimeLimitExceeded:
+    return TimeLimitExceeded(
+        f"the function ran longer than the node's limit of {limits.time_s:g} s "
+        "(--time-limit) and was stopped",
+        {"limit_s": limits.time_s},
+    )
+
+
+def memory_error(limits: EngineLimits) -> MemoryLimitExceeded:
+    mib = limits.memory_bytes / 2**20
+    return MemoryLimitExceeded(
+        f"the function needed more than the heap limit of {mib:g} MiB (--memory-limit)",
+        {"limit_bytes": limits.memory_bytes},
+    )
+
+
+def stack_error(limits: EngineLimits) -> StackLimitExceeded:
+    return StackLimitExceeded(
+        f"the recursion was too deep for the engine stack of {limits.stack_bytes // 1024} KiB",
+        {"limit_bytes": limits.stack_bytes},
+    )
+
+
+def not_serializable(message: str) -> ResultNotSerializable:
+    return ResultNotSerializable(
+        f"the result cannot be written as JSON: {message}; return plain objects, arrays, "
+        "text, numbers, booleans or null"
+    )
+
+
+def _clip(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

@@ -1,0 +1,198 @@
+"""One non-blocking socket on the gevent hub: bytes in by callback, bytes out joined.
+
+::
+
+    hub readable -> recv -> on_data(bytes)
+    write(pieces) -> queue -> end of this hub turn: one send of all that is queued
+                                  -> socket full: wait until writable, or give up after stall_s
+
+Callbacks run in the hub, so they must not wait for anything.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from errno import EAGAIN, EINTR, EWOULDBLOCK
+from typing import Any
+
+import gevent
+from gevent import socket
+
+__all__ = ["Stream"]
+
+log = logging.getLogger(__name__)
+
+#: One read takes at most this much, so that one peer's flood leaves the others their turn.
+_READ_BYTES = 256 * 1024
+#: One send joins at most about this much.
+_JOIN_BYTES = 1024 * 1024
+_READ, _WRITE = 1, 2
+_AGAIN = (EAGAIN, EWOULDBLOCK, EINTR)
+
+
+class Stream:
+    """A connected socket.
+
+    Args:
+        sock: connected gevent socket; the stream owns it from now on.
+        on_data: called with what arrived, never with b"".
+        on_eof: called when the peer has finished sending; answers may still be written.
+        on_closed: called once with the reason when the stream is over, however it ended.
+        stall_s: a peer that takes no byte for this long is cut off.
+    """
+
+    __slots__ = (
+        "_loop",
+        "_on_closed",
+        "_on_data",
+        "_on_eof",
+        "_out",
+        "_reader",
+        "_scheduled",
+        "_sock",
+        "_stall_s",
+        "_stalled",
+        "_writer",
+        "closed",
+        "pending_bytes",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_data: Callable[[bytes], None],
+        on_eof: Callable[[], None],
+        on_closed: Callable[[str], None],
+        stall_s: float,
+    ) -> None:
+        self._sock = sock
+        self._on_data = on_data
+        self._on_eof = on_eof
+        self._on_closed = on_closed
+        self._stall_s = stall_s
+        self._out: list[bytes | memoryview] = []
+        self._scheduled = False
+        self._stalled: Any = None
+        self.pending_bytes = 0
+        self.closed = False
+        sock.settimeout(0)
+        self._loop: Any = gevent.get_hub().loop
+        self._reader: Any = self._loop.io(sock.fileno(), _READ)
+        self._writer: Any = None
+        self._reader.start(self._readable)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<Stream {state}, {self.pending_bytes} bytes to send>"
+
+    def write(self, head: bytes, tail: bytes = b"") -> None:
+        """Queue bytes; they leave together with whatever else is queued in this turn."""
+        if self.closed:
+            return
+        self._out.append(head)
+        if tail:
+            self._out.append(tail)
+        self.pending_bytes += len(head) + len(tail)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.run_callback(self._flush)
+
+    def close(self, reason: str = "closed") -> None:
+        """Close the socket; what was not sent is lost."""
+        if self.closed:
+            return
+        self.closed = True
+        for watcher in (self._reader, self._writer, self._stalled):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._reader = self._writer = self._stalled = None
+        self._out.clear()
+        self._sock.close()
+        self._on_closed(reason)
+
+    def close_when_sent(self, reason: str = "closed") -> None:
+        """Close once everything queued so far has left."""
+        if self.closed:
+            return
+        if self.pending_bytes:
+            gevent.spawn(self._linger, reason)
+        else:
+            self.close(reason)
+
+    def _linger(self, reason: str) -> None:
+        # The stall timer bounds this wait: a peer that takes nothing is closed by it.
+        while self.pending_bytes and not self.closed:
+            gevent.sleep(0.01)
+        self.close(reason)
+
+    # ----------------------------------------------------------- private
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(_READ_BYTES)
+        except OSError as error:
+            if error.errno not in _AGAIN:
+                self.close(error.strerror or str(error))
+            return
+        try:
+            if data:
+                self._on_data(data)
+            else:
+                self._end_of_input()
+        except Exception:
+            log.exception("a connection failed on what its peer sent")
+            self.close("internal error")
+
+    def _end_of_input(self) -> None:
+        self._reader.stop()
+        self._on_eof()
+
+    def _flush(self) -> None:
+        """Send what is queued, as far as the socket takes it."""
+        self._scheduled = False
+        while self._out and not self.closed:
+            batch = self._take_batch()
+            try:
+                sent = self._sock.send(batch)
+            except OSError as error:
+                if error.errno not in _AGAIN:
+                    self.close(error.strerror or str(error))
+                    return
+                sent = 0
+            self.pending_bytes -= sent
+            if sent < len(batch):
+                self._out.insert(0, memoryview(batch)[sent:])
+                self._wait_writable(progress=sent > 0)
+                return
+        if self._stalled is not None and not self.closed:
+            self._stalled.stop()
+            self._writer.stop()
+
+    def _take_batch(self) -> bytes | memoryview:
+        out = self._out
+        if len(out) == 1:
+            return out.pop()
+        size = taken = 0
+        for piece in out:
+            if taken and size + len(piece) > _JOIN_BYTES:
+                break
+            size += len(piece)
+            taken += 1
+        batch = b"".join(out[:taken])
+        del out[:taken]
+        return batch
+
+    def _wait_writable(self, *, progress: bool) -> None:
+        self._scheduled = True
+        if self._writer is None:
+            self._writer = self._loop.io(self._sock.fileno(), _WRITE)
+            self._stalled = self._loop.timer(self._stall_s)
+        self._writer.start(self._flush)
+        if progress or not self._stalled.active:
+            self._stalled.stop()
+            self._stalled.start(self._give_up, update=True)
+
+    def _give_up(self) -> None:
+        self.close(f"the peer took no data for {self._stall_s:g} s")

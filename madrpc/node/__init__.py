@@ -1,0 +1,1 @@
+"""A compute node: a listener in front of a pool of worker processes."""

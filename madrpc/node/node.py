@@ -1,0 +1,213 @@
+"""The node: requests from its listener to its pool, answers from its pool to their callers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gevent
+
+from madrpc.address import Address
+from madrpc.config import NodeConfig
+from madrpc.engine.interface import Script
+from madrpc.errors import Draining, MadrpcError
+from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
+from madrpc.links.listener import Connection, Listener
+from madrpc.links.usage import ProcessUsage
+from madrpc.node.pool import WorkerPool
+from madrpc.policy.balancer import method_not_found
+from madrpc.policy.jobs import Job, JobState
+from madrpc.policy.stats import MethodTable
+from madrpc.policy.timing import deadline_from_ms
+from madrpc.protocol.messages import NIL, Request, error_tail, unpack_error
+from madrpc.version import PROTOCOL_VERSION, __version__
+
+__all__ = ["Node"]
+
+log = logging.getLogger(__name__)
+
+_now = time.monotonic
+_DRAIN_POLL_S = 0.02
+
+
+class _PendingCall:
+    """A call of some caller that runs, or waits, in the pool."""
+
+    __slots__ = ("_node", "connection", "id", "job")
+
+    def __init__(self, node: Node, connection: Connection, id: int) -> None:
+        self._node = node
+        self.connection = connection
+        self.id = id
+        self.job: Job | None = None
+
+    def cancel(self) -> None:
+        """The caller gave the call up."""
+        if self.job is not None:
+            self._node.cancelled(self.job)
+
+
+class Node:
+    """One compute node.
+
+    Raises:
+        ScriptError: from ``start``, if a script cannot be loaded.
+        OSError: from ``start``, if the address cannot be bound.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self.scripts = [Script.read(path) for path in config.scripts]
+        self.pool = WorkerPool(
+            config.pool, config.limits, self.scripts, config.listener.max_frame, self._answered
+        )
+        self.listener = Listener(config.listener, self)
+        self.draining = False
+        self._methods: frozenset[str] = frozenset()
+        self._stats = MethodTable()
+        self._usage = ProcessUsage()
+        self._started = _now()
+        self._builtins = Builtins(
+            {
+                "_health": self._health,
+                "_info": self._info,
+                "_metrics": self._metrics,
+                "_methods": self._list_methods,
+            }
+        )
+
+    def __repr__(self) -> str:
+        return f"<Node {self.listener.address} {self.pool}>"
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """Names of the functions the scripts registered."""
+        return self.pool.methods
+
+    def start(self) -> Address:
+        """Bind, load the scripts in every worker, and begin to accept; return the address."""
+        address = self.listener.bind()
+        try:
+            self.pool.start()
+        except BaseException:
+            self.listener.stop_accepting()
+            self.pool.stop()
+            raise
+        self._methods = frozenset(self.pool.methods)
+        self.listener.start()
+        return address
+
+    def drain(self) -> None:
+        """Refuse new calls and wait until the accepted ones are answered, up to the time-out."""
+        self.draining = True
+        self.listener.stop_accepting()
+        give_up = _now() + self.config.drain_timeout_s
+        while self.listener.in_flight and _now() < give_up:
+            gevent.sleep(_DRAIN_POLL_S)
+
+    def stop(self) -> None:
+        """Close everything now."""
+        self.draining = True
+        self.listener.close("the node is stopping")
+        self.pool.stop()
+
+    # ------------------------------------------------------------- calls
+
+    def handle(self, connection: Connection, request: Request) -> _PendingCall | None:
+        """Take one request from the listener."""
+        if request.method in self._methods:
+            if self.draining:
+                connection.respond_error(request.id, Draining("the node is shutting down"))
+                return None
+            return self._submit(connection, request)
+        if request.method.startswith(BUILTIN_PREFIX):
+            self._builtins.handle(connection, request)
+        else:
+            error = method_not_found(request.method, self._methods)
+            connection.respond_error(request.id, error)
+        return None
+
+    def cancelled(self, job: Job) -> None:
+        """The caller of a job gave it up."""
+        if job.state is not JobState.DONE:
+            self.pool.cancel(job)
+            self._stats.failed(job.method, _now() - job.submitted, "Cancelled")
+
+    def _submit(self, connection: Connection, request: Request) -> _PendingCall:
+        pending = _PendingCall(self, connection, request.id)
+        deadline = deadline_from_ms(request.timeout_ms, _now())
+        job = pending.job = Job(request.method, request.tail, deadline, pending)
+        self.pool.submit(job)
+        return pending
+
+    def _answered(self, job: Job, tail: bytes | None, error: MadrpcError | None) -> None:
+        """The pool is done with a job."""
+        pending: _PendingCall = job.reply_to
+        seconds = _now() - job.submitted
+        if tail is None:
+            assert error is not None
+            tail = error_tail(error)
+            self._stats.failed(job.method, seconds, error.name)
+        elif tail.startswith(NIL):
+            self._stats.succeeded(job.method, seconds)
+        else:
+            self._stats.failed(job.method, seconds, str(unpack_error(tail).get("name")))
+        pending.connection.respond(pending.id, tail)
+
+    # ---------------------------------------------------------- builtins
+
+    @property
+    def state(self) -> str:
+        """``up``, ``draining``, or ``degraded`` while no worker is ready."""
+        if self.draining:
+            return "draining"
+        return "up" if self.pool.table.ready else "degraded"
+
+    def _health(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {"status": self.state, "role": "node"}
+
+    def _info(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "role": "node",
+            "version": __version__,
+            "protocol": PROTOCOL_VERSION,
+            "address": str(self.listener.address),
+            "state": self.state,
+            "uptime_s": round(_now() - self._started, 3),
+            "workers": self.config.pool.size,
+            "methods": sorted(self._methods),
+            "scripts": [{"name": s.name, "sha256": s.sha256} for s in self.scripts],
+            "limits": {
+                "time_s": self.config.limits.time_s,
+                "memory_bytes": self.config.limits.memory_bytes,
+                "max_frame": self.config.listener.max_frame,
+                "queue_size": self.config.pool.queue_size,
+            },
+        }
+
+    def _metrics(self, _args: dict[str, Any]) -> dict[str, Any]:
+        table = self.pool.table
+        return {
+            "role": "node",
+            "uptime_s": round(_now() - self._started, 3),
+            "calls": self._stats.calls,
+            "errors": self._stats.errors,
+            "in_flight": self.listener.in_flight,
+            "queued": table.queued,
+            "queued_bytes": table.queued_bytes,
+            "connections": len(self.listener.connections),
+            "workers": {
+                "size": self.config.pool.size,
+                "ready": table.ready,
+                "busy": table.busy,
+                "restarts": self.pool.restarts.restarts,
+                "processes": self._usage.workers(self.pool.pids()),
+            },
+            "front_end": self._usage.front_end(),
+            "methods": self._stats.snapshot(),
+        }
+
+    def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {"methods": sorted(self._methods)}

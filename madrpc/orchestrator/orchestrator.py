@@ -1,0 +1,163 @@
+"""The orchestrator as a whole: listener, forwarder and built-ins."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gevent
+
+from madrpc.address import Address
+from madrpc.config import CONNECT_TIMEOUT_S, OrchestratorConfig
+from madrpc.errors import Draining
+from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
+from madrpc.links.listener import Cancellable, Connection, Listener
+from madrpc.links.usage import ProcessUsage
+from madrpc.orchestrator.forwarder import Forwarder
+from madrpc.orchestrator.upstream import Upstream
+from madrpc.protocol.messages import Request
+from madrpc.version import PROTOCOL_VERSION, __version__
+
+__all__ = ["Orchestrator"]
+
+_now = time.monotonic
+_DRAIN_POLL_S = 0.02
+_METRICS_TIMEOUT_S = 1.0
+
+
+class Orchestrator:
+    """One orchestrator.
+
+    Raises:
+        OSError: from ``start``, if the address cannot be bound.
+    """
+
+    def __init__(self, config: OrchestratorConfig) -> None:
+        self.config = config
+        self.listener = Listener(config.listener, self)
+        self.forwarder = Forwarder(config.listener.max_frame, config.max_in_flight)
+        self.draining = False
+        self._usage = ProcessUsage()
+        self._started = _now()
+        self._builtins = Builtins(
+            {
+                "_health": self._health,
+                "_info": self._info,
+                "_metrics": self._metrics,
+                "_methods": self._list_methods,
+            }
+        )
+
+    def __repr__(self) -> str:
+        return f"<Orchestrator {self.listener.address} {self.forwarder}>"
+
+    def start(self) -> Address:
+        """Bind, try every node once, begin to accept; return the address."""
+        address = self.listener.bind()
+        self.forwarder.start()
+        upstreams = [self.forwarder.add_node(str(node)) for node in self.config.nodes]
+        gevent.wait([up.first_try for up in upstreams], timeout=CONNECT_TIMEOUT_S + 1)
+        self.listener.start()
+        return address
+
+    def drain(self) -> None:
+        """Refuse new calls and wait until the accepted ones are answered, up to the time-out."""
+        self.draining = True
+        self.listener.stop_accepting()
+        give_up = _now() + self.config.drain_timeout_s
+        while self.listener.in_flight and _now() < give_up:
+            gevent.sleep(_DRAIN_POLL_S)
+
+    def stop(self) -> None:
+        """Close everything now."""
+        self.draining = True
+        self.listener.close("the orchestrator is stopping")
+        self.forwarder.stop()
+
+    def handle(self, connection: Connection, request: Request) -> Cancellable | None:
+        """Take one request from the listener."""
+        if request.method.startswith(BUILTIN_PREFIX):
+            self._builtins.handle(connection, request)
+            return None
+        if self.draining:
+            connection.respond_error(request.id, Draining("the orchestrator is shutting down"))
+            return None
+        return self.forwarder.forward(connection, request)
+
+    # ---------------------------------------------------------- builtins
+
+    @property
+    def state(self) -> str:
+        """``up``, ``draining``, or ``degraded`` while no node is up."""
+        if self.draining:
+            return "draining"
+        return "up" if self.forwarder.balancer.up else "degraded"
+
+    def _health(self, _args: dict[str, Any]) -> dict[str, Any]:
+        balancer = self.forwarder.balancer
+        return {
+            "status": self.state,
+            "role": "orchestrator",
+            "nodes_up": len(balancer.up),
+            "nodes": len(balancer.nodes),
+        }
+
+    def _info(self, _args: dict[str, Any]) -> dict[str, Any]:
+        nodes = [_node_info(upstream) for upstream in self.forwarder.upstreams.values()]
+        return {
+            "role": "orchestrator",
+            "version": __version__,
+            "protocol": PROTOCOL_VERSION,
+            "address": str(self.listener.address),
+            "state": self.state,
+            "uptime_s": round(_now() - self._started, 3),
+            "workers": sum(node["workers"] for node in nodes if node["state"] == "up"),
+            "methods": self.forwarder.balancer.methods,
+            "nodes": nodes,
+            "limits": {"max_frame": self.config.listener.max_frame},
+        }
+
+    def _metrics(self, args: dict[str, Any]) -> dict[str, Any]:
+        forwarder = self.forwarder
+        by_address: dict[str, Any] = {}
+        if args.get("nodes", True):
+            by_address = forwarder.ask_all("_metrics", _METRICS_TIMEOUT_S)
+        answers = list(by_address.values())
+        return {
+            "role": "orchestrator",
+            "uptime_s": round(_now() - self._started, 3),
+            "calls": forwarder.stats.calls,
+            "errors": forwarder.stats.errors,
+            "retries": forwarder.retries,
+            "in_flight": forwarder.in_flight,
+            "queued": sum(answer["queued"] for answer in answers),
+            "connections": len(self.listener.connections),
+            "workers": {
+                key: sum(answer["workers"][key] for answer in answers)
+                for key in ("size", "ready", "busy", "restarts")
+            },
+            "front_end": self._usage.front_end(),
+            "methods": forwarder.stats.snapshot(),
+            "nodes": [
+                {**_node_info(upstream), "metrics": by_address.get(upstream.record.address)}
+                for upstream in forwarder.upstreams.values()
+            ],
+        }
+
+    def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
+        return {"methods": self.forwarder.balancer.methods}
+
+
+def _node_info(upstream: Upstream) -> dict[str, Any]:
+    record, info = upstream.record, upstream.info
+    return {
+        "address": record.address,
+        "state": record.state.value,
+        "error": record.error,
+        "calls": upstream.calls,
+        "in_flight": upstream.in_flight,
+        "workers": info.get("workers", 0),
+        "version": info.get("version", ""),
+        "methods": sorted(record.methods),
+        "scripts": info.get("scripts", []),
+    }

@@ -1,0 +1,1 @@
+"""The wire protocol: bytes in, messages out. Nothing here owns a socket, a clock or a thread."""

@@ -1,0 +1,156 @@
+"""Which values cross the wire: JSON's, with nothing damaged silently.
+
+Arguments become one ASCII JSON text for the engine; the text the engine returns becomes a value
+for the wire. Both directions run at the speed of the C encoder, and only a text that could hold a
+problem is looked at value by value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from madrpc.config import MAX_SAFE_INTEGER
+from madrpc.errors import InvalidArguments, ResultNotSerializable
+
+__all__ = ["MAX_DEPTH", "args_to_json", "check_args", "result_from_json"]
+
+#: Deepest nesting of arguments and results. MessagePack readers stop at about 1 000 levels and the
+#: C JSON encoder of Python 3.11 at about 990.
+MAX_DEPTH = 500
+
+# 16 digits in a row are the least that an integer beyond 2**53 - 1 needs.
+_long_number = re.compile(r"[0-9]{16}").search
+_encode = json.JSONEncoder(
+    ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def args_to_json(args: dict[str, Any]) -> str:
+    """Encode arguments as ASCII JSON.
+
+    Raises:
+        InvalidArguments: with the path to the value that JSON, or a double, cannot carry.
+    """
+    try:
+        text = _encode(args)
+    except (TypeError, ValueError, RecursionError):
+        check_args(args)
+        raise
+    if _may_be_too_deep(text) or _long_number(text):
+        check_args(args)
+    return text
+
+
+def check_args(args: Any) -> None:
+    """Look at every value.
+
+    Raises:
+        InvalidArguments: naming the first value that may not cross, and its path.
+    """
+    for path, value in _walk(args):
+        if len(path) > MAX_DEPTH:
+            reason: str | None = f"nested deeper than {MAX_DEPTH} levels; send something flatter"
+        else:
+            reason = _refusal(value)
+        if reason is not None:
+            raise InvalidArguments(f"{_render(path)}: {reason}", {"path": list(path)})
+
+
+def result_from_json(text: str) -> Any:
+    """Decode the JSON text a function's result became.
+
+    Integers beyond 2**53 - 1 become the doubles that they were in JavaScript.
+
+    Raises:
+        ResultNotSerializable: for text with lone surrogates or too deep a nesting.
+    """
+    try:
+        if _long_number(text):
+            value = json.loads(text, parse_int=_exact_number)
+        else:
+            value = json.loads(text)
+    except RecursionError:
+        raise _too_deep_result() from None
+    if _may_be_too_deep(text) and any(len(path) > MAX_DEPTH for path, _ in _walk(value)):
+        raise _too_deep_result()
+    return value
+
+
+def _exact_number(digits: str) -> int | float:
+    number = int(digits)
+    return number if abs(number) <= MAX_SAFE_INTEGER else float(digits)
+
+
+def _too_deep_result() -> ResultNotSerializable:
+    return ResultNotSerializable(
+        f"the result is nested deeper than {MAX_DEPTH} levels; return something flatter"
+    )
+
+
+def _may_be_too_deep(text: str) -> bool:
+    # Every level opens one bracket, so a text with fewer brackets cannot be too deep.
+    return text.count("[") + text.count("{") > MAX_DEPTH
+
+
+Path = tuple[str | int, ...]
+
+
+def _walk(root: Any) -> Iterator[tuple[Path, Any]]:
+    """Every value with the path to it, without recursion."""
+    stack: list[tuple[Path, Any]] = [((), root)]
+    while stack:
+        path, value = stack.pop()
+        yield path, value
+        if len(path) > MAX_DEPTH:
+            continue
+        if isinstance(value, dict):
+            stack.extend(((*path, key), item) for key, item in reversed(value.items()))
+        elif isinstance(value, (list, tuple)):
+            stack.extend(((*path, i), value[i]) for i in range(len(value) - 1, -1, -1))
+
+
+def _refusal(value: Any) -> str | None:
+    """Why a value may not cross, or None."""
+    kind = type(value)
+    if value is None or kind is bool:
+        return None
+    if isinstance(value, int):
+        if abs(value) <= MAX_SAFE_INTEGER:
+            return None
+        return f"{value} is beyond +-(2**53 - 1), where JavaScript numbers lose digits; send text"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{value} is not a JSON number"
+    if isinstance(value, str):
+        return _text_refusal(value)
+    if isinstance(value, dict):
+        bad = next((key for key in value if not isinstance(key, str)), None)
+        return None if bad is None else f"the key {bad!r:.100} is not text"
+    if isinstance(value, (list, tuple)):
+        return None
+    return f"a {kind.__name__} is not a JSON value"
+
+
+def _text_refusal(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"the text has a lone surrogate at position {error.start}, which UTF-8 cannot carry"
+    return None
+
+
+def _render(path: Path) -> str:
+    """The path as JavaScript would write it: ``args.items[3].price``."""
+    parts = ["args"]
+    for step in path[:MAX_DEPTH]:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        elif isinstance(step, str) and step.isidentifier():
+            parts.append(f".{step}")
+        else:
+            parts.append(f"[{step!r}]")
+    text = "".join(parts)
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-90:]}"
