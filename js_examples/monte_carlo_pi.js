@@ -15,16 +15,8 @@ const MAX_SAMPLES = MODULUS / 2;
 
 class LinearCongruentialGenerator {
   constructor(seed) {
-    this.state = LinearCongruentialGenerator.initialState(seed);
-  }
-
-  /**
-   * Neighbouring states give correlated streams: the first numbers from s and s + 1 always differ
-   * by the same amount. Hashing the seed scatters the streams over the generator's whole cycle.
-   */
-  static initialState(seed) {
-    const high = Math.floor(seed / 2 ** 32);
-    return scramble(seed ^ scramble(high)) & MASK;
+    // The double modulo also folds a negative seed into 0..MODULUS - 1.
+    this.state = ((seed % MODULUS) + MODULUS) % MODULUS;
   }
 
   /**
@@ -53,14 +45,6 @@ class LinearCongruentialGenerator {
     this.state = y;
     return inside;
   }
-}
-
-/** A 32-bit integer hash: every bit of the input reaches every bit of the output. */
-function scramble(value) {
-  let hash = (value + 0x9e3779b9) | 0; // zero would otherwise hash to zero
-  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
-  hash = Math.imul(hash ^ (hash >>> 15), 0xd35a2d97);
-  return hash ^ (hash >>> 15);
 }
 
 function checkInteger(name, value, lowest, highest) {

@@ -1,6 +1,7 @@
 """Estimate pi on every core behind an address, and say how fast it went.
 
-The calls of monte_carlo_pi.js run in parallel, each with its own seed. Start a service first::
+The calls of monte_carlo_pi.js run in parallel, each with its own seed. Start a service first, or
+let ``--local 2`` start one for the run::
 
     madrpc up js_examples/monte_carlo_pi.js --nodes 2
 """
@@ -12,9 +13,11 @@ import contextlib
 import math
 import sys
 import time
+from pathlib import Path
 
-from madrpc import Client, MadrpcError
+from madrpc import AddressError, Client, LocalCluster, MadrpcError
 
+SCRIPT = Path(__file__).with_name("monte_carlo_pi.js")
 METHOD = "monte_carlo_sample"
 SERVE = "madrpc up js_examples/monte_carlo_pi.js --nodes 2"
 NOTHING_THERE = {"ConnectionFailed", "NoNodeAvailable", "MethodNotFound"}
@@ -42,12 +45,12 @@ def main() -> int:
     parser = build_parser()
     options = parser.parse_args()
     try:
-        client = Client(options.address)
-    except ValueError as error:  # not an address
+        if options.local:
+            run_locally(options)
+        else:
+            run(options)
+    except AddressError as error:
         parser.error(str(error))
-    try:
-        with client:
-            benchmark(client, options)
     except MadrpcError as error:
         print(explain(error, options.address), file=sys.stderr)
         return error.exit_code
@@ -66,7 +69,20 @@ def build_parser() -> argparse.ArgumentParser:
     option("--calls", type=positive, default=50, help="number of calls")
     option("--samples", type=positive, default=200_000, help="random points per call")
     option("--concurrency", type=positive, default=64, help="calls in flight at once")
+    option("--local", type=positive, metavar="N", help="start N nodes here, just for this run")
     return parser
+
+
+def run_locally(options: argparse.Namespace) -> None:
+    """Run against an orchestrator and nodes that live as long as the run."""
+    with LocalCluster(SCRIPT, nodes=options.local) as cluster:
+        options.address = cluster.address
+        run(options)
+
+
+def run(options: argparse.Namespace) -> None:
+    with Client(options.address) as client:
+        benchmark(client, options)
 
 
 def positive(text: str) -> int:
@@ -120,11 +136,12 @@ def print_results(inside: int, total: int, calls: int, seconds: float) -> None:
 
 
 def print_nodes(client: Client) -> None:
-    """Say which nodes there are, where the service knows: an orchestrator does, a node does not."""
+    """Say who did the work, where the service knows: an orchestrator does, a node does not."""
     with contextlib.suppress(MadrpcError):  # the results are out: a late failure spoils nothing
-        nodes = client.info().get("nodes")
-        for node in nodes if isinstance(nodes, list) else []:
-            print(f"node {node.get('address')}: {node.get('calls', 0)} calls")
+        for node in client.metrics().get("nodes", []):
+            workers = (node["metrics"] or {}).get("workers", {}).get("processes", [])
+            shares = " + ".join(str(worker["calls"]) for worker in workers)
+            print(f"node {node['address']}: {node['calls']} calls ({shares} by worker)")
 
 
 def explain(error: MadrpcError, address: str) -> str:

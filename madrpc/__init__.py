@@ -12,6 +12,7 @@ Importing this package loads neither gevent nor a JavaScript engine.
 
 from madrpc.address import Address, AddressError
 from madrpc.client.client import Client
+from madrpc.cluster import LocalCluster
 from madrpc.errors import (
     CallTimeout,
     Cancelled,
@@ -53,6 +54,7 @@ __all__ = [
     "InvalidArguments",
     "InvalidRequest",
     "JavaScriptError",
+    "LocalCluster",
     "MadrpcError",
     "MemoryLimitExceeded",
     "MethodNotFound",

@@ -203,11 +203,19 @@ class Node:
                 "ready": table.ready,
                 "busy": table.busy,
                 "restarts": self.pool.restarts.restarts,
-                "processes": self._usage.workers(self.pool.pids()),
+                "processes": self._worker_rows(),
             },
             "front_end": self._usage.front_end(),
             "methods": self._stats.snapshot(),
         }
+
+    def _worker_rows(self) -> list[dict[str, Any]]:
+        slots = self.pool.workers()
+        rows = self._usage.workers(slots)
+        for row in rows:
+            slot = slots[row["pid"]]
+            row.update(state=slot.state.value, calls=slot.calls)
+        return rows
 
     def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"methods": sorted(self._methods)}

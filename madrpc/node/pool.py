@@ -126,9 +126,10 @@ class WorkerPool:
         """Give a job up; ``answer`` is not called for it any more."""
         self._perform(self.table.cancel(job, _now()))
 
-    def pids(self) -> list[int]:
-        """Process ids of the workers."""
-        return [pid for worker in self._workers.values() if (pid := worker.process.pid)]
+    def workers(self) -> dict[int, Slot]:
+        """The slot of each worker process, by process id."""
+        running = self._workers.values()
+        return {worker.process.pid: worker.slot for worker in running if worker.process.pid}
 
     def stop(self) -> None:
         """Kill every worker and wait until all are reaped."""
