@@ -82,22 +82,7 @@ def node_parser() -> argparse.ArgumentParser:
         shown_default="twice the usable processors",
         help="worker processes",
     )
-    add_option(
-        parser,
-        "--time-limit",
-        type=positive_float,
-        metavar="S",
-        default=30.0,
-        help="seconds one call may run; the caller's deadline shortens it",
-    )
-    add_option(
-        parser,
-        "--memory-limit",
-        type=positive_float,
-        metavar="MIB",
-        default=64.0,
-        help="JavaScript heap of one call, in MiB",
-    )
+    _add_limits(parser, "seconds one call may run; the caller's deadline shortens it")
     add_option(
         parser,
         "--queue-size",
@@ -203,22 +188,7 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("script", metavar="SCRIPT", help="JavaScript file to load")
     parser.add_argument("method", metavar="METHOD", help="name of the function")
     parser.add_argument("args", nargs="*", metavar="ARGS", help=_ARGS_HELP)
-    add_option(
-        parser,
-        "--time-limit",
-        type=positive_float,
-        metavar="S",
-        default=30.0,
-        help="seconds the function may run",
-    )
-    add_option(
-        parser,
-        "--memory-limit",
-        type=positive_float,
-        metavar="MIB",
-        default=64.0,
-        help="JavaScript heap, in MiB",
-    )
+    _add_limits(parser, "seconds the function may run")
     return parser
 
 
@@ -238,6 +208,20 @@ def methods_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print a JSON array")
     add_client_options(parser)
     return parser
+
+
+def _add_limits(parser: argparse.ArgumentParser, time_help: str) -> None:
+    add_option(
+        parser, "--time-limit", type=positive_float, metavar="S", default=30.0, help=time_help
+    )
+    add_option(
+        parser,
+        "--memory-limit",
+        type=positive_float,
+        metavar="MIB",
+        default=64.0,
+        help="JavaScript heap of one call, in MiB",
+    )
 
 
 def _add_address(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""An orchestrator that counts its greenlets: prints its address, then a number for each line read."""
+"""An orchestrator that counts its greenlets: prints its address, then a number for each line."""
 
 from __future__ import annotations
 
