@@ -1,38 +1,24 @@
 # make          a virtual environment in .venv with madrpc and the tools for development
 # make demo     estimate pi on an orchestrator and two nodes that live as long as the run
-# make test     linter, type checker, tests
+# make test     lint, types, and then all tests
+# make lint     ruff: rules and format
+# make types    mypy, strict
 # make man      the manual pages, from the parsers
 # make clean    remove what the others made
+# make help     this list
+#
+# make PYTHON=/path/to/python3 picks the interpreter; by default the first that is 3.11 or newer.
 
 VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
 
-# macOS has a python3 that is too old, so newer names come first.
-PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
-	command -v $$p >/dev/null 2>&1 && \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; \
-	done)
+.PHONY: all venv demo test lint types man clean help
 
-.PHONY: all demo test lint types man clean help
+all venv: $(STAMP)
 
-all: $(STAMP)
-
-$(STAMP): setup.cfg pyproject.toml
-	@test -n "$(PYTHON)" || { echo "madrpc needs Python 3.11 or newer; install it, or name it:" \
-		"make PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual" \
-		"environments; on Debian: apt install python3-venv"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade pip 2>/dev/null
-	@# The engine built here runs loops 1.4 to 2.9 times faster than the wheel from the index.
-	@if command -v cc >/dev/null 2>&1 && $(BIN)/python -m pip install --quiet \
-		--no-binary quickjs-ng 'quickjs-ng>=0.17' >$(VENV)/engine.log 2>&1; \
-	then echo "engine: quickjs-ng, built here"; \
-	else echo "engine: quickjs-ng, the slower ready-made wheel (no C compiler, or no Python" \
-		"headers; $(VENV)/engine.log tells)"; fi
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' 2>$(VENV)/install.log || \
-		{ cat $(VENV)/install.log; exit 1; }
+$(STAMP): setup.cfg pyproject.toml tools/make_venv.sh
+	@PYTHON='$(PYTHON)' sh tools/make_venv.sh $(VENV)
 	@touch $@
 
 demo: $(STAMP)
@@ -53,6 +39,7 @@ man: $(STAMP)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:
-	@sed -n 's/^# make/make/p' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile

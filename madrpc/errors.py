@@ -281,10 +281,11 @@ def from_wire(value: object) -> MadrpcError:
     A name this version does not know becomes a plain ``MadrpcError`` that keeps the name.
     """
     if not isinstance(value, dict):
-        return ProtocolError(f"the peer sent an error that is not a map: {value!r:.200}")
+        return ProtocolError(f"the peer sent a {type(value).__name__} where an error's map belongs")
     name, message, data = value.get("name"), value.get("message"), value.get("data")
-    error = ERRORS.get(str(name), MadrpcError)(
-        str(message or ""), data if isinstance(data, dict) else None
+    name = name if isinstance(name, str) and name else MadrpcError.__name__
+    error = ERRORS.get(name, MadrpcError)(
+        message if isinstance(message, str) else "", data if isinstance(data, dict) else None
     )
-    error.name = str(name)
+    error.name = name
     return error

@@ -40,7 +40,7 @@ def _pair(word: str) -> tuple[str, Any]:
         )
     try:
         return key, json.loads(text, parse_constant=_refuse_constant)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, text
 
 
@@ -60,6 +60,8 @@ def _object(text: str, where: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidArguments(_pointed(text, where, error)) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidArguments(f"{where} has a number or a nesting too large to be read") from error
     if not isinstance(value, dict):
         raise InvalidArguments(f"{where} holds {type(value).__name__}, not an object such as {{}}")
     return value
@@ -67,7 +69,7 @@ def _object(text: str, where: str) -> dict[str, Any]:
 
 def _pointed(text: str, where: str, error: json.JSONDecodeError) -> str:
     """The mistake with the line it is in and a caret under it."""
-    line = text.splitlines()[error.lineno - 1] if text.strip() else ""
+    line = text.split("\n")[error.lineno - 1]
     start = max(0, error.colno - 60)
     shown = line[start : start + 100]
     caret = " " * (error.colno - 1 - start) + "^"

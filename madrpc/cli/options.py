@@ -44,9 +44,47 @@ def add_option(
     notes = [] if shown is None else [f"default: {shown}"]
     notes.append(f"environment: {variable}")
     text = f"{help} ({'; '.join(notes)})".replace("%", "%%")
-    if settings.get("nargs") in ("+", "*") or settings.get("action") in ("append", "extend"):
-        value = value.split(os.pathsep) if isinstance(value, str) else value
+    if settings.get("action") in ("append", "extend"):
+        value = _list(parser, variable, value, settings.get("type"))
+        settings["action"] = _Replace if settings["action"] == "append" else _ReplaceAll
     parser.add_argument(*flags, default=value, help=text, **settings)
+
+
+class _Collect(argparse.Action):
+    """Collects a repeated flag; the first one replaces the default instead of adding to it."""
+
+    def collect(self, namespace: argparse.Namespace, values: list[Any]) -> None:
+        found = getattr(namespace, self.dest, None)
+        known = [] if found is self.default or found is None else found
+        setattr(namespace, self.dest, [*known, *values])
+
+
+class _Replace(_Collect):
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None
+    ) -> None:
+        self.collect(namespace, [values])
+
+
+class _ReplaceAll(_Collect):
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None
+    ) -> None:
+        self.collect(namespace, values)
+
+
+def _list(
+    parser: argparse.ArgumentParser, variable: str, value: Any, kind: Callable[[str], Any] | None
+) -> Any:
+    """A variable that stands for a repeated flag: paths as in PATH, addresses with commas."""
+    if not isinstance(value, str):
+        return value
+    if kind is None:
+        return value.split(os.pathsep)
+    try:
+        return [kind(text) for text in value.split(",")]
+    except argparse.ArgumentTypeError as error:
+        return parser.error(f"{variable}: {error}")
 
 
 def _checked(kind: Callable[[str], Any], accept: Callable[[Any], bool], words: str) -> Any:

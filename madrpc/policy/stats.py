@@ -6,14 +6,16 @@ from typing import Any
 
 __all__ = ["OTHER_METHODS", "Histogram", "MethodStats", "MethodTable"]
 
-#: Distinct methods counted by name; the rest share one row, so that memory stays bounded.
+#: Distinct methods counted by name; the rest share one row, so that memory stays bounded. So do
+#: the names of errors, which come from peers.
 _MAX_METHODS = 200
+_MAX_ERROR_NAMES = 50
 OTHER_METHODS = "_other"
 
 # Buckets: 8 to each doubling of a microsecond count, so a bucket is at most 12.5 % wide.
 _SUB_BITS = 3
 _SUB = 1 << _SUB_BITS
-_BUCKETS = (40 - _SUB_BITS) * _SUB  # up to 2**40 us, twelve days
+_BUCKETS = (41 - _SUB_BITS) * _SUB  # up to 2**40 us, twelve days
 
 
 class Histogram:
@@ -115,7 +117,10 @@ class MethodTable:
         stats = self._count(method, seconds)
         stats.errors += 1
         self.errors += 1
-        stats.errors_by_name[error_name] = stats.errors_by_name.get(error_name, 0) + 1
+        names = stats.errors_by_name
+        if error_name not in names and len(names) >= _MAX_ERROR_NAMES:
+            error_name = OTHER_METHODS
+        names[error_name] = names.get(error_name, 0) + 1
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Statistics by method name."""

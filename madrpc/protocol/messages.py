@@ -296,7 +296,10 @@ def unpack_response_tail(tail: bytes) -> tuple[Any, Any]:
     Raises:
         ProtocolError: if the bytes are not MessagePack of JSON's values.
     """
-    error, result = _unpack_fields(tail, 2)
+    try:
+        error, result = _unpack_fields(tail, 2)
+    except InvalidArguments as problem:
+        raise ProtocolError(f"an answer that cannot be read: {problem.message}") from problem
     return error, result
 
 

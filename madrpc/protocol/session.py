@@ -93,7 +93,9 @@ class CallerSession:
                     answers.append((token, message))
                     continue
             self._unexpected(message)
-        self.error = self.error or decoder.error
+            if self.error is not None:
+                return answers
+        self.error = decoder.error
         return answers
 
     def receive_eof(self) -> None:

@@ -22,8 +22,12 @@ __all__ = ["MAX_DEPTH", "args_to_json", "check_args", "result_from_json"]
 #: C JSON encoder of Python 3.11 at about 990.
 MAX_DEPTH = 500
 
+#: An integer of more digits is beyond 2**53 whatever they are.
+_MOST_DIGITS = 20
 # 16 digits in a row are the least that an integer beyond 2**53 - 1 needs.
 _long_number = re.compile(r"[0-9]{16}").search
+# What may be one: any escape of a surrogate, also those of proper pairs.
+_lone_surrogate = re.compile(r"\\u[dD][89a-fA-F]").search
 _encode = json.JSONEncoder(
     ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
 ).encode
@@ -40,7 +44,7 @@ def args_to_json(args: dict[str, Any]) -> str:
     except (TypeError, ValueError, RecursionError):
         check_args(args)
         raise
-    if _may_be_too_deep(text) or _long_number(text):
+    if _may_be_too_deep(text) or _long_number(text) or _lone_surrogate(text):
         check_args(args)
     return text
 
@@ -70,19 +74,40 @@ def result_from_json(text: str) -> Any:
     """
     try:
         if _long_number(text):
-            value = json.loads(text, parse_int=_exact_number)
+            value = json.loads(text, parse_int=_exact_number, parse_float=_finite)
         else:
-            value = json.loads(text)
+            value = json.loads(text, parse_float=_finite) if "e" in text else json.loads(text)
     except RecursionError:
         raise _too_deep_result() from None
     if _may_be_too_deep(text) and any(len(path) > MAX_DEPTH for path, _ in _walk(value)):
         raise _too_deep_result()
+    if _lone_surrogate(text):
+        _refuse_lone_surrogates(value)
     return value
 
 
 def _exact_number(digits: str) -> int | float:
+    if len(digits) > _MOST_DIGITS:
+        return _finite(digits)
     number = int(digits)
-    return number if abs(number) <= MAX_SAFE_INTEGER else float(digits)
+    return number if abs(number) <= MAX_SAFE_INTEGER else _finite(digits)
+
+
+def _finite(digits: str) -> float:
+    # JSON.stringify writes no such number, but JSON.rawJSON lets a script write anything.
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ResultNotSerializable("the result has a number that no double can hold")
+    return number
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    for _, item in _walk(value):
+        texts = item if isinstance(item, dict) else [item] if isinstance(item, str) else ()
+        if any(_text_refusal(text) for text in texts):
+            raise ResultNotSerializable(
+                "the result has text with a lone surrogate, which UTF-8 cannot carry"
+            )
 
 
 def _too_deep_result() -> ResultNotSerializable:
@@ -121,17 +146,24 @@ def _refusal(value: Any) -> str | None:
     if isinstance(value, int):
         if abs(value) <= MAX_SAFE_INTEGER:
             return None
-        return f"{value} is beyond +-(2**53 - 1), where JavaScript numbers lose digits; send text"
+        # Python refuses to write numbers of thousands of digits.
+        shown = str(value) if value.bit_length() < 200 else f"a {value.bit_length()}-bit integer"
+        return f"{shown} is beyond +-(2**53 - 1), where JavaScript numbers lose digits; send text"
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{value} is not a JSON number"
     if isinstance(value, str):
         return _text_refusal(value)
     if isinstance(value, dict):
-        bad = next((key for key in value if not isinstance(key, str)), None)
-        return None if bad is None else f"the key {bad!r:.100} is not text"
+        return next(filter(None, map(_key_refusal, value)), None)
     if isinstance(value, (list, tuple)):
         return None
     return f"a {kind.__name__} is not a JSON value"
+
+
+def _key_refusal(key: Any) -> str | None:
+    if not isinstance(key, str):
+        return f"the key {key!r:.100} is not text"
+    return _text_refusal(key) and f"the key {key!r:.100} has a lone surrogate"
 
 
 def _text_refusal(text: str) -> str | None:

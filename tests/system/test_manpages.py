@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from madrpc.cli.parsers import ALIASES, COMMANDS
+from madrpc.errors import ERRORS
 from tests.servers import ROOT, environment
 
 PAGES = sorted((ROOT / "man").glob("*.1"))
@@ -43,9 +44,33 @@ def test_the_pages_are_up_to_date(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_pages_are_well_formed(page: Path) -> None:
     require("mandoc")
-    if page.read_text().startswith(".so "):
+    if page.stem.removeprefix("madrpc-") in ALIASES:
+        # mandoc would follow the link from the folder above the installed pages only.
+        target = page.read_text().removeprefix(".so man1/").strip()
+        assert ROOT / "man" / target in PAGES
         return
     done = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True
     )
     assert done.stdout + done.stderr == ""
+
+
+def test_man_shows_every_page_without_a_warning(tmp_path: Path) -> None:
+    require("man")
+    shutil.copytree(ROOT / "man", tmp_path / "man1")
+    for page in PAGES:
+        done = subprocess.run(
+            ["man", "--warnings", "-E", "UTF-8", "-l", f"man1/{page.name}"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment(MANWIDTH="80", LC_ALL="C.UTF-8"),
+        )
+        assert (done.returncode, done.stderr) == (0, ""), page.name
+        assert "EXIT STATUS" in done.stdout, page.name
+
+
+def test_the_manual_explains_every_exit_status_of_an_error() -> None:
+    manual = (ROOT / "man" / "madrpc.1").read_text()
+    for kind in ERRORS.values():
+        assert f"\n\\fB{kind.exit_code}\\fR\n" in manual, kind.__name__

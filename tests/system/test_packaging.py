@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -15,26 +16,33 @@ import pytest
 
 from madrpc import __version__
 from tests.servers import ROOT, environment
+from tests.system.test_manpages import require
 
-LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".*_cache", ".hypothesis", "build", "dist", "*.egg-info", "__pycache__"
+)
+PROGRAMS = [
+    ("madrpc", "usage: madrpc [-h]"),
+    ("madrpc-node", "usage: madrpc node [-h]"),
+    ("madrpc-orch", "usage: madrpc orchestrator [-h]"),
+]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built in a copy so that the checkout stays as it is."""
-    folder = tmp_path_factory.mktemp("wheel")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution, and the wheel that is built from it.
+
+    They are built in a copy, so that the checkout stays as it is.
+    """
+    folder = tmp_path_factory.mktemp("distributions")
     shutil.copytree(ROOT, folder / "source", ignore=LEFT_OUT)
-    _python(
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "-o",
-        folder,
-        cwd=folder / "source",
-    )
-    (built,) = folder.glob("*.whl")
+    _run(sys.executable, "-m", "build", "--no-isolation", "-o", folder, cwd=folder / "source")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: Path) -> Path:
+    (built,) = distributions.glob("*.whl")
     return built
 
 
@@ -47,74 +55,126 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths = {"base": str(folder), "platbase": str(folder)}
     site = Path(sysconfig.get_path("purelib", "venv", vars=paths))
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
-    _python(
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        wheel,
-    )
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    _run(*pip, "install", "-q", "--no-deps", "--no-index", wheel)
     return folder / "bin"
 
 
+def test_the_source_distribution_is_the_whole_checkout(distributions: Path) -> None:
+    (archive,) = distributions.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+    folders = ("bin", "docs", "js_examples", "madrpc", "man", "tests", "tools")
+    source = distributions / "source"
+    for folder in folders:
+        files = {
+            path.relative_to(source).as_posix()
+            for path in (source / folder).rglob("*")
+            if path.is_file() and path.suffix != ".pyc"
+        }
+        assert files, folder
+        assert files <= names
+    assert {"Makefile", "README.md", "LICENSE", "CHANGELOG.md", ".ci/run"} <= names
+
+
 def test_the_wheel_holds_the_package_its_types_and_its_pages(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
-    assert "madrpc/py.typed" in names
+    names = set(zipfile.ZipFile(wheel).namelist())
     data = f"madrpc-{__version__}.data"
-    assert f"{data}/data/share/man/man1/madrpc-node.1" in names
-    assert f"{data}/scripts/madrpc-node" in names
-    assert not [name for name in names if name.startswith(("tests", "tools", "js_examples"))]
+    pages = {f"{data}/data/share/man/man1/{page.name}" for page in (ROOT / "man").glob("*.1")}
+    assert pages
+    assert pages <= names
+    assert {
+        "madrpc/py.typed",
+        f"{data}/scripts/madrpc-node",
+        f"{data}/scripts/madrpc-orch",
+    } <= names
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"madrpc"}
 
 
-@pytest.mark.parametrize(
-    ("program", "usage"),
-    [
-        ("madrpc", "usage: madrpc [-h]"),
-        ("madrpc-node", "usage: madrpc node [-h]"),
-        ("madrpc-orch", "usage: madrpc orchestrator [-h]"),
-    ],
-)
+def test_the_installed_command_knows_its_version(installed: Path) -> None:
+    done = _program(installed / "madrpc", "--version")
+    assert done.stdout == f"madrpc {__version__}\n"
+
+
+@pytest.mark.parametrize(("program", "usage"), PROGRAMS)
 def test_the_installed_programs_run(installed: Path, program: str, usage: str) -> None:
-    env = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [installed / program, "--help"], capture_output=True, text=True, env=env, cwd=installed
-    )
+    done = _program(installed / program, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(usage)
 
 
-def test_the_programs_work_through_a_link(installed: Path, tmp_path: Path) -> None:
-    link = tmp_path / "somewhere"
-    link.symlink_to(installed / "madrpc-node")
-    done = subprocess.run([link, "--help"], capture_output=True, text=True, env=environment())
-    assert done.stdout.startswith("usage: madrpc node")
+@pytest.mark.parametrize(("program", "usage"), PROGRAMS[1:])
+def test_the_programs_work_through_links(
+    installed: Path, tmp_path: Path, program: str, usage: str
+) -> None:
+    (tmp_path / "near").symlink_to(os.path.relpath(installed / program, tmp_path.resolve()))
+    (tmp_path / "far").symlink_to("near")
+    assert _program(tmp_path / "far", "--help").stdout.startswith(usage)
+
+
+@pytest.mark.parametrize(("program", "usage"), PROGRAMS[1:])
+def test_the_programs_run_a_checkout_that_was_moved(
+    tmp_path: Path, program: str, usage: str
+) -> None:
+    checkout = tmp_path / "with a space"
+    for folder in ("bin", "madrpc"):
+        shutil.copytree(ROOT / folder, checkout / folder, ignore=LEFT_OUT)
+    tree = checkout / "madrpc" / "version.py"
+    tree.write_text(tree.read_text() + 'print("from the moved checkout")\n')
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    done = _program(checkout / "bin" / program, "--help", cwd=ROOT)
+    assert done.stdout.startswith(f"from the moved checkout\n{usage}")
 
 
 def test_man_finds_the_pages(installed: Path) -> None:
-    if shutil.which("man") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("man is not installed, and CI runs every test")
-        pytest.skip("man is not installed")
-    env = environment(PATH=f"{installed}:{os.environ['PATH']}")
-    done = subprocess.run(["man", "-w", "madrpc-node"], capture_output=True, text=True, env=env)
-    assert done.stdout.strip() == str(installed.parent / "share/man/man1/madrpc-node.1")
+    require("man")
+    for page in ("madrpc", "madrpc-node", "madrpc-orch"):
+        done = _program("man", "-w", page, PATH=f"{installed}:{os.environ['PATH']}")
+        assert Path(done.stdout.strip()).parent == installed.parent / "share/man/man1", page
 
 
-def test_a_program_without_its_package_says_what_to_do(tmp_path: Path) -> None:
-    for name in ("madrpc-node", "madrpc-orch"):
-        lonely = tmp_path / "bin" / name
-        lonely.parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / "bin" / name, lonely)
-        done = subprocess.run([lonely], capture_output=True, text=True)
-        assert done.returncode == 2
-        assert "run make in the checkout, or pip install madrpc" in done.stderr
+def test_the_two_programs_differ_in_their_command_only() -> None:
+    node, orch = ((ROOT / "bin" / name).read_text() for name in ("madrpc-node", "madrpc-orch"))
+    words = {"madrpc node": "madrpc orchestrator", "command=node": "command=orchestrator"}
+    for old, new in words.items():
+        node = node.replace(old, new)
+    assert node == orch
 
 
-def _python(*words: object, cwd: Path | None = None) -> None:
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, cwd=cwd)
+@pytest.mark.parametrize("program", ["madrpc-node", "madrpc-orch"])
+def test_a_program_without_its_package_says_what_to_do(tmp_path: Path, program: str) -> None:
+    shutil.copy(ROOT / "bin" / program, tmp_path)
+    done = _program(tmp_path / program)
+    assert done.returncode == 2
+    assert "run make in the checkout, or pip install madrpc" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "script",
+    [*(ROOT / "bin").iterdir(), *(ROOT / "tools").glob("*.sh")],
+    ids=lambda path: path.name,
+)
+def test_the_shell_scripts_parse(script: Path) -> None:
+    _run("sh", "-n", script)
+
+
+def _program(
+    *words: object, cwd: Path | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run an installed program as a person would: nothing points it at this checkout."""
+    env = environment(**extra)
+    for name in ("PYTHONPATH", "MANPATH"):
+        env.pop(name, None)
+    return subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, env=env, cwd=cwd, timeout=60
+    )
+
+
+def _run(*words: object, cwd: Path | None = None) -> None:
+    done = subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, cwd=cwd, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
