@@ -132,7 +132,7 @@ def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
     context.load(limits)
     while _run_job(context.js, script.name):
         pass
-    names: list[str] = json.loads(names_of())
+    names: list[str] = json.loads(json.loads(names_of()))
     if not names:
         raise ScriptError(
             f"{script.name} registers no function; call madrpc.register(name, fn) in it",
@@ -247,12 +247,12 @@ class _Execution:
     def _take_calls(self) -> list[NestedCall]:
         if self._context.calls is None:
             return []
-        queued = json.loads(self._enter(self._context.calls))
+        queued = json.loads(json.loads(self._enter(self._context.calls)))
         return [NestedCall(id, method, args) for id, method, args in queued]
 
     def _thrown(self, *, in_stringify: bool) -> MadrpcError:
         """The error for the value the function, or writing its result, threw."""
-        *parts, is_null = self._helper(prelude.ERROR).split("\n")
+        *parts, is_null = json.loads(self._helper(prelude.ERROR)).split("\n")
         name, message, stack = map(json.loads, parts)
         if is_null == "1" and self._context.memory_grew():
             return jserrors.memory_error(self._limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -18,7 +18,7 @@ from madrpc.links.listener import Connection, Listener
 from madrpc.links.usage import ProcessUsage
 from madrpc.node.pool import WorkerPool
 from madrpc.policy.balancer import method_not_found
-from madrpc.policy.jobs import Job, JobState
+from madrpc.policy.job import Job, JobState
 from madrpc.policy.stats import MethodTable
 from madrpc.policy.timing import deadline_from_ms
 from madrpc.protocol.messages import NIL, Request, error_tail, unpack_error
@@ -43,10 +43,27 @@ class _PendingCall:
         self.id = id
         self.job: Job | None = None
 
+    def answer(self, tail: bytes) -> None:
+        """The pool is done with the call."""
+        self.connection.respond(self.id, tail)
+
     def cancel(self) -> None:
         """The caller gave the call up."""
         if self.job is not None:
             self._node.cancelled(self.job)
+
+
+class _NestedReply:
+    """The answer of a call that a function made."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Callable[[bytes], None]) -> None:
+        self.answer = answer
+
+
+def _nothing() -> None:
+    pass
 
 
 class Node:
@@ -61,7 +78,12 @@ class Node:
         self.config = config
         self.scripts = [Script.read(path) for path in config.scripts]
         self.pool = WorkerPool(
-            config.pool, config.limits, self.scripts, config.listener.max_frame, self._answered
+            config.pool,
+            config.limits,
+            self.scripts,
+            config.listener.max_frame,
+            self,
+            self._answered,
         )
         self.listener = Listener(config.listener, self)
         self.draining = False
@@ -129,6 +151,17 @@ class Node:
             connection.respond_error(request.id, error)
         return None
 
+    def nested_call(
+        self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
+    ) -> Callable[[], None]:
+        """Run a call that a function makes, in the own pool; return how to cancel it."""
+        if method not in self._methods:
+            answered(error_tail(method_not_found(method, self._methods)))
+            return _nothing
+        job = Job(method, tail, deadline, _NestedReply(answered), nested=True)
+        self.pool.submit(job)
+        return lambda: self.cancelled(job)
+
     def cancelled(self, job: Job) -> None:
         """The caller of a job gave it up."""
         if job.state is not JobState.DONE:
@@ -144,7 +177,6 @@ class Node:
 
     def _answered(self, job: Job, tail: bytes | None, error: MadrpcError | None) -> None:
         """The pool is done with a job."""
-        pending: _PendingCall = job.reply_to
         seconds = _now() - job.submitted
         if tail is None:
             assert error is not None
@@ -154,7 +186,7 @@ class Node:
             self._stats.succeeded(job.method, seconds)
         else:
             self._stats.failed(job.method, seconds, str(unpack_error(tail).get("name")))
-        pending.connection.respond(pending.id, tail)
+        job.reply_to.answer(tail)
 
     # ---------------------------------------------------------- builtins
 
@@ -202,6 +234,7 @@ class Node:
                 "size": self.config.pool.size,
                 "ready": table.ready,
                 "busy": table.busy,
+                "parked": table.parked,
                 "restarts": self.pool.restarts.restarts,
                 "processes": self._worker_rows(),
             },

@@ -28,12 +28,25 @@ from gevent.event import AsyncResult, Event
 from madrpc.config import EngineLimits, PoolConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import InternalError, MadrpcError, ScriptError, from_wire
-from madrpc.links.caller import CallerLink
-from madrpc.node.worker import BOOT_ID, WorkerBoot, worker_main
-from madrpc.policy.jobs import Action, Assign, Fail, Job, JobTable, Kill, Slot, SlotState
+from madrpc.node.nesting import NestedCalls, Router
+from madrpc.node.worker import WorkerBoot, worker_main
+from madrpc.node.worker_link import LOG_METHOD, SLEEP_METHOD, WorkerLink
+from madrpc.policy.job import (
+    Action,
+    Assign,
+    Drop,
+    Fail,
+    Job,
+    Kill,
+    Requeued,
+    Slot,
+    SlotState,
+    Wake,
+)
+from madrpc.policy.jobs import JobTable
 from madrpc.policy.restarts import RestartPolicy
 from madrpc.policy.timing import ms_left
-from madrpc.protocol.messages import Response, unpack_response_tail
+from madrpc.protocol.messages import Request, unpack_request_tail, unpack_response_tail
 
 __all__ = ["WorkerPool"]
 
@@ -41,30 +54,48 @@ log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _TICK_S = 0.02
-#: A worker takes its frames at once unless it is busy or stopped, and both are the job table's
-#: business; this only bounds the wait for one that will never read again.
-_WORKER_STALL_S = 600.0
 #: A worker may take this long to start and load the scripts.
 _BOOT_TIMEOUT_S = 60.0
-_BOOT = "boot"
 # spawn, said aloud: fork would copy the hub, its watchers and every socket into the worker, and
 # under forkserver a worker that hangs outlives its node.
 _spawn = multiprocessing.get_context("spawn")
+
+_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
 Answer = Callable[[Job, bytes | None, MadrpcError | None], None]
 
 
 class _Worker:
-    """A process, the link to it, and the slot it fills."""
+    """A process, the link to it, and the slot it fills; tells the pool what the link says."""
 
-    __slots__ = ("kill_reason", "link", "process", "slot", "started")
+    __slots__ = ("kill_reason", "link", "pool", "process", "slot", "started")
 
-    def __init__(self, slot: Slot, process: SpawnProcess) -> None:
+    def __init__(
+        self, pool: WorkerPool, slot: Slot, process: SpawnProcess, sock: socket.socket, frame: int
+    ) -> None:
+        self.pool = pool
         self.slot = slot
         self.process = process
-        self.link: CallerLink | None = None
         self.kill_reason: str | None = None
         self.started = _now()
+        self.link = WorkerLink(sock, frame, self)
+
+    def booted(self, tail: bytes) -> None:
+        self.pool.booted(self, tail)
+
+    def done(self, job: Job, tail: bytes) -> None:
+        self.pool.done(self.slot, job, tail)
+
+    def parked(self, job: Job) -> None:
+        self.pool.parked(self.slot, job)
+
+    def called(self, job: Job, n: int, request: Request) -> None:
+        self.pool.called(job, n, request)
+
+    def ended(self, reason: str) -> None:
+        # The worker closed its end: it is ending, or must be made to.
+        if self.kill_reason is None:
+            self.process.kill()
 
 
 class WorkerPool:
@@ -72,6 +103,7 @@ class WorkerPool:
 
     Args:
         scripts: what every worker loads.
+        router: where calls that functions make run.
         answer: called once for each submitted job, with its encoded answer or an error.
     """
 
@@ -81,11 +113,13 @@ class WorkerPool:
         limits: EngineLimits,
         scripts: Sequence[Script],
         max_frame: int,
+        router: Router,
         answer: Answer,
     ) -> None:
         self.config = config
         self.table = JobTable(config, limits.time_s)
         self.restarts = RestartPolicy(config.size)
+        self.nested = NestedCalls(router, self._wake)
         self.methods: list[str] = []
         self._boot = WorkerBoot(tuple(scripts), limits, max_frame, os.getpid())
         self._max_frame = max_frame
@@ -124,6 +158,7 @@ class WorkerPool:
 
     def cancel(self, job: Job) -> None:
         """Give a job up; ``answer`` is not called for it any more."""
+        self.nested.forget(job)
         self._perform(self.table.cancel(job, _now()))
 
     def workers(self) -> dict[int, Slot]:
@@ -147,18 +182,29 @@ class WorkerPool:
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if type(action) is Assign:
-                self._assign(action.slot, action.job)
-            elif type(action) is Fail:
-                self._answer(action.job, None, action.error)
-            elif type(action) is Kill:
-                worker = self._workers.get(action.slot.id)
-                if worker is not None:
-                    self._kill(worker, action.reason)
+                job = action.job
+                link = self._workers[action.slot.id].link
+                link.start(job, ms_left(job.deadline, job.started))
+            elif type(action) is Wake:
+                self._workers[action.slot.id].link.answer(*action.answer)
+            else:
+                self._perform_end(action)
 
-    def _assign(self, slot: Slot, job: Job) -> None:
-        link = self._workers[slot.id].link
-        assert link is not None
-        link.call(job, ms_left(job.deadline, job.started), job.tail)
+    def _perform_end(self, action: Action) -> None:
+        if isinstance(action, Fail):
+            self.nested.forget(action.job)
+            self._answer(action.job, None, action.error)
+        elif isinstance(action, Requeued):
+            self.nested.forget(action.job)
+        elif isinstance(action, (Kill, Drop)):
+            worker = self._workers.get(action.slot.id)
+            if worker is not None and isinstance(action, Kill):
+                self._kill(worker, action.reason)
+            elif worker is not None and isinstance(action, Drop):
+                worker.link.drop(action.job)
+
+    def _wake(self, job: Job, n: int, answer: bytes) -> None:
+        self._perform(self.table.wake(job, (n, answer), _now()))
 
     def _kill(self, worker: _Worker, reason: str) -> None:
         """Kill a worker; its slot is dead from this moment on, its process once it is reaped."""
@@ -166,8 +212,7 @@ class WorkerPool:
             worker.kill_reason = reason
             if not self._stopping:
                 log.info("killing worker %s: %s", worker.process.pid, reason)
-        if worker.link is not None:
-            worker.link.close(reason)
+        worker.link.close(reason)
         worker.process.kill()
 
     # -------------------------------------------------------- processes
@@ -195,16 +240,7 @@ class WorkerPool:
         finally:
             child_sock.close()
         slot = self.table.add_slot()
-        worker = self._workers[slot.id] = _Worker(slot, process)
-        worker.link = CallerLink(
-            ours,
-            self._max_frame,
-            lambda token, response: self._on_answer(worker, token, response),
-            lambda reason, tokens: self._on_link_lost(worker),
-            _WORKER_STALL_S,
-        )
-        boot_id = worker.link.expect(_BOOT)
-        assert boot_id == BOOT_ID
+        worker = self._workers[slot.id] = _Worker(self, slot, process, ours, self._max_frame)
         gevent.spawn(self._reap, worker)
 
     def _reap(self, worker: _Worker) -> None:
@@ -212,8 +248,7 @@ class WorkerPool:
         gevent.socket.wait_read(worker.process.sentinel)
         worker.process.join()
         exit_code = worker.process.exitcode
-        if worker.link is not None:
-            worker.link.close("the worker ended")
+        worker.link.close("the worker ended")
         worker.process.close()
         del self._workers[worker.slot.id]
         self._account(worker, exit_code)
@@ -234,27 +269,46 @@ class WorkerPool:
 
     # ----------------------------------------------------------- events
 
-    def _on_answer(self, worker: _Worker, token: Any, response: Response) -> None:
-        if token is _BOOT:
-            self._on_boot(worker, response)
-            return
-        job: Job = token
-        if worker.slot.job is not job:
-            return
-        wanted = not job.cancelled
-        actions = self.table.finish(worker.slot, _now())
-        if wanted:
-            self._answer(job, response.tail, None)
-        self._perform(actions)
-
-    def _on_boot(self, worker: _Worker, response: Response) -> None:
-        error, result = unpack_response_tail(response.tail)
+    def booted(self, worker: _Worker, tail: bytes) -> None:
+        """A worker has loaded the scripts, or says why it could not."""
+        error, result = unpack_response_tail(tail)
         if error is not None:
             self._boot_failed(from_wire(error))
             return
         if not self._first_boot.ready():
             self._first_boot.set(result["methods"])
         self._perform(self.table.slot_ready(worker.slot, _now()))
+
+    def done(self, slot: Slot, job: Job, tail: bytes) -> None:
+        """A worker has run a job to its end."""
+        if slot.job is not job:
+            return
+        self.nested.forget(job)
+        wanted = not job.cancelled
+        actions = self.table.finish(slot, _now())
+        if wanted:
+            self._answer(job, tail, None)
+        self._perform(actions)
+
+    def parked(self, slot: Slot, job: Job) -> None:
+        """A worker has set a job aside that waits."""
+        if slot.job is job:
+            self._perform(self.table.park(slot, _now()))
+
+    def called(self, job: Job, n: int, request: Request) -> None:
+        """A job calls a function, sleeps or logs."""
+        if request.method == SLEEP_METHOD:
+            self.nested.sleep(job, n, request)
+        elif request.method == LOG_METHOD:
+            self._log(job, request)
+        elif not job.cancelled:
+            self.nested.call(job, n, request)
+
+    @staticmethod
+    def _log(job: Job, request: Request) -> None:
+        _, args, _ = unpack_request_tail(request.tail)
+        for level, text in args["lines"]:
+            log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)
 
     def _boot_failed(self, error: MadrpcError) -> None:
         # A script that fails in the first worker fails in all; what dies without saying why may
@@ -264,11 +318,6 @@ class WorkerPool:
             self._first_boot.set_exception(error)
         elif self._first_boot.ready() and not self._stopping:
             log.error("a worker failed to start: %s", error.message)
-
-    def _on_link_lost(self, worker: _Worker) -> None:
-        """The worker closed its end: it is ending, or must be made to."""
-        if worker.kill_reason is None:
-            worker.process.kill()
 
     def _tick_forever(self) -> None:
         while True:

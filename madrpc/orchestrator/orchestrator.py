@@ -134,7 +134,7 @@ class Orchestrator:
             "connections": len(self.listener.connections),
             "workers": {
                 key: sum(answer["workers"][key] for answer in answers)
-                for key in ("size", "ready", "busy", "restarts")
+                for key in ("size", "ready", "busy", "parked", "restarts")
             },
             "front_end": self._usage.front_end(),
             "methods": forwarder.stats.snapshot(),
