@@ -91,6 +91,14 @@ def node_parser() -> argparse.ArgumentParser:
         shown_default="1024, or 16 for each worker if that is more",
         help="calls that may wait for a worker before callers are told to come back later",
     )
+    add_option(
+        parser,
+        "--isolation",
+        choices=("auto", "context", "snapshot"),
+        default="auto",
+        help="how calls are kept apart: context loads the scripts anew for each call, snapshot "
+        "forks a process that has them loaded, auto takes what is faster for these scripts",
+    )
     add_server_options(parser)
     parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)
     return parser

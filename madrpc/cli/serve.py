@@ -55,7 +55,11 @@ def run_node(options: argparse.Namespace) -> int:
         NodeConfig(
             scripts=tuple(options.scripts),
             listener=ListenerConfig(options.bind, options.max_frame),
-            pool=PoolConfig(size, options.queue_size or max(1024, 16 * size)),
+            pool=PoolConfig(
+                size,
+                options.queue_size or max(1024, 16 * size),
+                isolation=options.isolation,
+            ),
             limits=EngineLimits(
                 time_s=options.time_limit,
                 memory_bytes=int(options.memory_limit * 2**20),

@@ -128,5 +128,12 @@ class Engine(Protocol):
     def execution(self, call: Call) -> Execution:
         """A fresh context, ready to run the call; ``call.method`` must be in ``methods``."""
 
+    @property
+    def load_s(self) -> float:
+        """Seconds that the slowest script needs to load into a fresh context."""
+
+    def prepare_all(self) -> None:
+        """Build a spare context for every script."""
+
     def prepare(self) -> bool:
         """Build a spare context if one is missing; False if there was nothing to do."""

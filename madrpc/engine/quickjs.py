@@ -46,8 +46,11 @@ class QuickJSEngine:
         self.methods: dict[str, Script] = {}
         self._spares: dict[str, _Context] = {}
         self._last_used = scripts[0] if scripts else None
+        self.load_s = 0.0
         for script in scripts:
+            began = _now()
             self._register(script)
+            self.load_s = max(self.load_s, _now() - began)
 
     def _register(self, script: Script) -> None:
         for name in _registered_names(script, self.limits):
@@ -66,6 +69,12 @@ class QuickJSEngine:
         self._last_used = script
         context = self._spares.pop(script.name, None) or _Context(script, self.limits)
         return _Execution(context, call, self.limits)
+
+    def prepare_all(self) -> None:
+        """Build a spare context for every script."""
+        for script in self.methods.values():
+            if script.name not in self._spares:
+                self._spares[script.name] = _Context(script, self.limits)
 
     def prepare(self) -> bool:
         """Build a spare context for the script used last, if it has none."""

@@ -209,6 +209,7 @@ class Node:
             "state": self.state,
             "uptime_s": round(_now() - self._started, 3),
             "workers": self.config.pool.size,
+            "isolation": self.pool.isolation,
             "methods": sorted(self._methods),
             "scripts": [{"name": s.name, "sha256": s.sha256} for s in self.scripts],
             "limits": {

@@ -3,23 +3,22 @@
 ::
 
     submit -> JobTable -> Assign -> worker's socketpair -> answer -> JobTable -> next job
-                       -> Kill   -> SIGKILL -> sentinel ready -> reap -> start another
+                       -> Kill   -> SIGKILL -> its end is told -> start another
                        -> Fail   -> the caller's error
 
 Each worker has a private socketpair and shares no lock, queue or pipe with any other, so it may be
-killed at any instant at the cost of its own call. This class alone starts, kills and reaps workers.
+killed at any instant at the cost of its own call. The first worker to load the scripts says how
+long that took; where it is longer than a fork, that worker becomes the zygote which all others are
+forked from, one for each call.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.context import SpawnProcess
-from typing import Any
 
 import gevent
 from gevent import socket
@@ -28,9 +27,16 @@ from gevent.event import AsyncResult, Event
 from madrpc.config import EngineLimits, PoolConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import InternalError, MadrpcError, ScriptError, from_wire
+from madrpc.node.dialect import LOG_METHOD, SLEEP_METHOD
 from madrpc.node.nesting import NestedCalls, Router
-from madrpc.node.worker import WorkerBoot, worker_main
-from madrpc.node.worker_link import LOG_METHOD, SLEEP_METHOD, WorkerLink
+from madrpc.node.processes import (
+    ForkedProcesses,
+    ProcessSource,
+    SpawnedProcesses,
+    WorkerProcess,
+)
+from madrpc.node.worker import WorkerBoot
+from madrpc.node.worker_link import WorkerLink
 from madrpc.policy.job import (
     Action,
     Assign,
@@ -39,6 +45,7 @@ from madrpc.policy.job import (
     Job,
     Kill,
     Requeued,
+    Retire,
     Slot,
     SlotState,
     Wake,
@@ -56,10 +63,11 @@ _now = time.monotonic
 _TICK_S = 0.02
 #: A worker may take this long to start and load the scripts.
 _BOOT_TIMEOUT_S = 60.0
-# spawn, said aloud: fork would copy the hub, its watchers and every socket into the worker, and
-# under forkserver a worker that hangs outlives its node.
-_spawn = multiprocessing.get_context("spawn")
-
+#: Killed workers are gone within this time, unless the zygote that would reap them is stuck.
+_STOP_TIMEOUT_S = 2.0
+#: A fork, with the exit and the reaping of the child, costs about 2 ms for a process with a loaded
+#: bundle; scripts that load faster than this are cheaper to load anew.
+_SNAPSHOT_WORTH_S = 0.004
 _LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
 Answer = Callable[[Job, bytes | None, MadrpcError | None], None]
@@ -70,15 +78,24 @@ class _Worker:
 
     __slots__ = ("kill_reason", "link", "pool", "process", "slot", "started")
 
-    def __init__(
-        self, pool: WorkerPool, slot: Slot, process: SpawnProcess, sock: socket.socket, frame: int
-    ) -> None:
+    def __init__(self, pool: WorkerPool, slot: Slot, sock: socket.socket, frame: int) -> None:
         self.pool = pool
         self.slot = slot
-        self.process = process
+        self.process: WorkerProcess | None = None
         self.kill_reason: str | None = None
         self.started = _now()
         self.link = WorkerLink(sock, frame, self)
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None else None
+
+    def kill(self, reason: str) -> None:
+        """Kill the process; the slot is dead from now on, the process once its end is told."""
+        self.kill_reason = self.kill_reason or reason
+        self.link.close(reason)
+        if self.process is not None:
+            self.process.kill()
 
     def booted(self, tail: bytes) -> None:
         self.pool.booted(self, tail)
@@ -94,7 +111,7 @@ class _Worker:
 
     def ended(self, reason: str) -> None:
         # The worker closed its end: it is ending, or must be made to.
-        if self.kill_reason is None:
+        if self.kill_reason is None and self.process is not None:
             self.process.kill()
 
 
@@ -118,17 +135,20 @@ class WorkerPool:
     ) -> None:
         self.config = config
         self.table = JobTable(config, limits.time_s)
-        self.restarts = RestartPolicy(config.size)
+        self.restarts = RestartPolicy(1)
         self.nested = NestedCalls(router, self._wake)
         self.methods: list[str] = []
+        self.isolation = ""
         self._boot = WorkerBoot(tuple(scripts), limits, max_frame, os.getpid())
         self._max_frame = max_frame
         self._answer = answer
+        self._source: ProcessSource = SpawnedProcesses()
+        self._zygote: _Worker | None = None
         self._workers: dict[int, _Worker] = {}
-        self._first_boot: AsyncResult[list[str]] = AsyncResult()
+        self._first_boot: AsyncResult[None] = AsyncResult()
         self._stopping = False
         self._ticker: gevent.Greenlet[..., None] | None = None
-        self._reaped = Event()
+        self._ended = Event()
 
     def __repr__(self) -> str:
         return f"<WorkerPool {self.table} {self.restarts}>"
@@ -136,7 +156,7 @@ class WorkerPool:
     # ----------------------------------------------------------- public
 
     def start(self) -> None:
-        """Start every worker and wait until the first one has loaded the scripts.
+        """Start workers and wait until the first one has loaded the scripts.
 
         Raises:
             ScriptError: a script cannot be loaded.
@@ -145,7 +165,7 @@ class WorkerPool:
         self._reconcile()
         self._ticker = gevent.spawn(self._tick_forever)
         try:
-            self.methods = self._first_boot.get(timeout=_BOOT_TIMEOUT_S)
+            self._first_boot.get(timeout=_BOOT_TIMEOUT_S)
         except gevent.Timeout:
             raise InternalError(
                 f"no worker process got ready within {_BOOT_TIMEOUT_S:g} s; "
@@ -163,19 +183,27 @@ class WorkerPool:
 
     def workers(self) -> dict[int, Slot]:
         """The slot of each worker process, by process id."""
-        running = self._workers.values()
-        return {worker.process.pid: worker.slot for worker in running if worker.process.pid}
+        return {pid: worker.slot for worker in self._workers.values() if (pid := worker.pid)}
 
     def stop(self) -> None:
-        """Kill every worker and wait until all are reaped."""
+        """Kill every worker and wait until all have ended."""
         self._stopping = True
         if self._ticker is not None:
             self._ticker.kill()
         for worker in list(self._workers.values()):
-            self._kill(worker, "the node is stopping")
-        while self._workers:
-            self._reaped.clear()
-            self._reaped.wait()
+            worker.kill("the node is stopping")
+        self._wait_for_ends(_STOP_TIMEOUT_S)
+        self._source.stop()
+        if self._zygote is not None:
+            self._zygote.kill("the node is stopping")
+        self._wait_for_ends(None)
+
+    def _wait_for_ends(self, timeout_s: float | None) -> None:
+        """Wait until no worker is left, and no zygote if there is time for ever."""
+        with gevent.Timeout(timeout_s, False):
+            while self._workers or (timeout_s is None and self._zygote is not None):
+                self._ended.clear()
+                self._ended.wait()
 
     # ------------------------------------------------------- performing
 
@@ -189,6 +217,8 @@ class WorkerPool:
                 self._workers[action.slot.id].link.answer(*action.answer)
             else:
                 self._perform_end(action)
+        if self.table.single_use and actions:
+            self._reconcile()
 
     def _perform_end(self, action: Action) -> None:
         if isinstance(action, Fail):
@@ -196,24 +226,25 @@ class WorkerPool:
             self._answer(action.job, None, action.error)
         elif isinstance(action, Requeued):
             self.nested.forget(action.job)
-        elif isinstance(action, (Kill, Drop)):
+        elif isinstance(action, (Kill, Retire, Drop)):
             worker = self._workers.get(action.slot.id)
-            if worker is not None and isinstance(action, Kill):
-                self._kill(worker, action.reason)
-            elif worker is not None and isinstance(action, Drop):
-                worker.link.drop(action.job)
+            if worker is not None:
+                self._perform_on(worker, action)
+
+    def _perform_on(self, worker: _Worker, action: Kill | Retire | Drop) -> None:
+        if isinstance(action, Drop):
+            worker.link.drop(action.job)
+        elif isinstance(action, Retire):
+            # It leaves by itself when its socket ends.
+            worker.kill_reason = "retired"
+            worker.link.close("retired")
+        else:
+            if not self._stopping:
+                log.info("killing worker %s: %s", worker.pid, action.reason)
+            worker.kill(action.reason)
 
     def _wake(self, job: Job, n: int, answer: bytes) -> None:
         self._perform(self.table.wake(job, (n, answer), _now()))
-
-    def _kill(self, worker: _Worker, reason: str) -> None:
-        """Kill a worker; its slot is dead from this moment on, its process once it is reaped."""
-        if worker.kill_reason is None:
-            worker.kill_reason = reason
-            if not self._stopping:
-                log.info("killing worker %s: %s", worker.process.pid, reason)
-        worker.link.close(reason)
-        worker.process.kill()
 
     # -------------------------------------------------------- processes
 
@@ -221,51 +252,81 @@ class WorkerPool:
         """Start as many workers as are missing."""
         if self._stopping:
             return
-        for _ in range(self.restarts.to_start(len(self._workers), _now())):
+        have = self.table.unparked if self.table.single_use else len(self._workers)
+        for _ in range(self.restarts.to_start(have, _now())):
             self._start_worker()
 
     def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()
-        child_sock = _plain(theirs)
-        process = _spawn.Process(
-            target=worker_main, args=(child_sock, self._boot), name="madrpc-worker", daemon=True
-        )
-        try:
-            process.start()
-        except OSError as error:
-            log.error("cannot start a worker process: %s", error.strerror)
-            self.restarts.died(in_call=False, lived_s=0.0, now=_now())
-            ours.close()
-            return
-        finally:
-            child_sock.close()
         slot = self.table.add_slot()
-        worker = self._workers[slot.id] = _Worker(self, slot, process, ours, self._max_frame)
-        gevent.spawn(self._reap, worker)
+        worker = self._workers[slot.id] = _Worker(self, slot, ours, self._max_frame)
+        try:
+            worker.process = self._source.start(
+                theirs, self._boot, lambda status: self._worker_ended(worker, status)
+            )
+        except OSError as error:
+            log.error("cannot start a worker process: %s", error.strerror or error)
+            worker.kill_reason = "it did not start"
+            self._worker_ended(worker, 1)
 
-    def _reap(self, worker: _Worker) -> None:
-        """Wait for the process to end, account for it, and fill its place."""
-        gevent.socket.wait_read(worker.process.sentinel)
-        worker.process.join()
-        exit_code = worker.process.exitcode
+    def _worker_ended(self, worker: _Worker, status: int) -> None:
+        """Account for a process that has ended, and fill its place."""
         worker.link.close("the worker ended")
-        worker.process.close()
-        del self._workers[worker.slot.id]
-        self._account(worker, exit_code)
-        self._reaped.set()
-
-    def _account(self, worker: _Worker, exit_code: int | None) -> None:
-        slot = worker.slot
+        self._ended.set()
+        if worker is self._zygote:
+            self._zygote = None
+        if self._workers.pop(worker.slot.id, None) is None:
+            return
+        slot, now = worker.slot, _now()
         starting = slot.state is SlotState.STARTING
-        in_call = slot.job is not None or (worker.kill_reason is not None and not starting)
         if starting:
-            self._boot_failed(InternalError(f"a worker process {_cause(exit_code)} while starting"))
-        if not self._stopping and worker.kill_reason is None:
-            log.warning("worker %s", _cause(exit_code))
-        now = _now()
-        self.restarts.died(in_call=in_call, lived_s=now - worker.started, now=now)
-        self._perform(self.table.slot_lost(slot, now, _cause(exit_code), _signal(exit_code)))
+            self._boot_failed(InternalError(f"a worker process {_cause(status)} while starting"))
+        if worker.kill_reason is None and not self._stopping:
+            log.warning("worker %s", _cause(status))
+        if worker.kill_reason != "retired":
+            blamed = slot.job is not None or (worker.kill_reason is not None and not starting)
+            self.restarts.died(in_call=blamed, lived_s=now - worker.started, now=now)
+        self._perform(self.table.slot_lost(slot, now, _cause(status), _signal(status)))
         self._reconcile()
+
+    def _choose_isolation(self, scout: _Worker, load_s: float) -> None:
+        """Settle how calls are kept apart, now that the time to load the scripts is known."""
+        if not self.isolation:
+            heavy = self.config.isolation == "auto" and load_s > _SNAPSHOT_WORTH_S
+            self.isolation = "snapshot" if heavy else self.config.isolation
+            if self.isolation == "auto":
+                self.isolation = "context"
+            log.info(
+                "isolation %s: the scripts load in %.1f ms, a fork takes about 2 ms",
+                self.isolation,
+                load_s * 1000,
+            )
+        if self.isolation == "snapshot":
+            scout.link.become_zygote()
+        else:
+            self.restarts.wanted = self.config.size
+            self._perform(self.table.slot_ready(scout.slot, _now()))
+
+    def _use_zygote(self, scout: _Worker) -> None:
+        """Fork all further workers from this one, which is ready for it."""
+        control = scout.link.detach()
+        del self._workers[scout.slot.id]
+        self.table.slot_lost(scout.slot, _now(), "", None)
+        self._zygote = scout
+        self._source = ForkedProcesses(control, self._zygote_lost)
+        self.table.single_use = True
+        # As many again wait ready as may run at once, so that no call waits for a fork.
+        self.restarts.wanted = 2 * self.config.size
+
+    def _zygote_lost(self) -> None:
+        """Load the scripts anew in a new process, which becomes the next zygote."""
+        if not self._stopping:
+            log.warning("the process that holds the loaded scripts ended; starting another")
+            if self._zygote is not None:
+                self._zygote.kill("it closed its socket")
+            self.table.condemn(worker.slot for worker in self._workers.values())
+            self._source = SpawnedProcesses()
+            self.restarts.wanted = 1
 
     # ----------------------------------------------------------- events
 
@@ -275,9 +336,20 @@ class WorkerPool:
         if error is not None:
             self._boot_failed(from_wire(error))
             return
-        if not self._first_boot.ready():
-            self._first_boot.set(result["methods"])
-        self._perform(self.table.slot_ready(worker.slot, _now()))
+        if "zygote" in result:
+            self._use_zygote(worker)
+        elif self._source_is_spawning and worker.slot.state is SlotState.STARTING:
+            self.methods = self.methods or result["methods"]
+            self._choose_isolation(worker, result["load_s"])
+        else:
+            self._perform(self.table.slot_ready(worker.slot, _now()))
+        if not self._first_boot.ready() and self.table.ready:
+            self._first_boot.set()
+        self._reconcile()
+
+    @property
+    def _source_is_spawning(self) -> bool:
+        return isinstance(self._source, SpawnedProcesses)
 
     def done(self, slot: Slot, job: Job, tail: bytes) -> None:
         """A worker has run a job to its end."""
@@ -300,15 +372,9 @@ class WorkerPool:
         if request.method == SLEEP_METHOD:
             self.nested.sleep(job, n, request)
         elif request.method == LOG_METHOD:
-            self._log(job, request)
+            _log_lines(job, request)
         elif not job.cancelled:
             self.nested.call(job, n, request)
-
-    @staticmethod
-    def _log(job: Job, request: Request) -> None:
-        _, args, _ = unpack_request_tail(request.tail)
-        for level, text in args["lines"]:
-            log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)
 
     def _boot_failed(self, error: MadrpcError) -> None:
         # A script that fails in the first worker fails in all; what dies without saying why may
@@ -329,26 +395,24 @@ class WorkerPool:
                     worker.slot.state is SlotState.STARTING
                     and now > worker.started + _BOOT_TIMEOUT_S
                 ):
-                    self._kill(worker, "it did not get ready")
+                    worker.kill("it did not get ready")
             self._reconcile()
 
 
-def _plain(sock: socket.socket) -> Any:
-    """The standard library's socket for the same descriptor: what a spawned child can unpickle."""
-    import socket as stdlib_socket
-
-    return stdlib_socket.socket(fileno=sock.detach())
-
-
-def _signal(exit_code: int | None) -> int | None:
-    return -exit_code if exit_code is not None and exit_code < 0 else None
+def _log_lines(job: Job, request: Request) -> None:
+    _, args, _ = unpack_request_tail(request.tail)
+    for level, text in args["lines"]:
+        log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)
 
 
-def _cause(exit_code: int | None) -> str:
-    number = _signal(exit_code)
-    if number is None:
-        return f"exited with status {exit_code}"
+def _signal(status: int) -> int | None:
+    return -status if status < 0 else None
+
+
+def _cause(status: int) -> str:
+    if status >= 0:
+        return f"exited with status {status}"
     try:
-        return f"was ended by {signal.Signals(number).name}"
+        return f"was ended by {signal.Signals(-status).name}"
     except ValueError:
-        return f"was ended by signal {number}"
+        return f"was ended by signal {-status}"

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from madrpc.config import EngineLimits
 from madrpc.engine.interface import Engine, Script
 from madrpc.errors import MadrpcError
-from madrpc.node.confine import confine
+from madrpc.node.confine import adopt, confine
+from madrpc.node.dialect import BOOT_ID, ZYGOTE_METHOD
 from madrpc.node.runner import CallRunner
+from madrpc.node.zygote import run_zygote
 from madrpc.protocol.frames import FrameDecoder
 from madrpc.protocol.messages import (
     Cancel,
@@ -28,10 +30,8 @@ from madrpc.protocol.messages import (
     result_tail,
 )
 
-__all__ = ["BOOT_ID", "WorkerBoot", "worker_main"]
+__all__ = ["WorkerBoot", "worker_main"]
 
-#: Id of the answer a worker sends unasked once its scripts are loaded, or failed to.
-BOOT_ID = 0
 _RECV_BYTES = 256 * 1024
 
 
@@ -57,8 +57,8 @@ def worker_main(sock: socket.socket, boot: WorkerBoot) -> None:
         return
     gc.collect()
     gc.freeze()
-    _say_booted(sock, result_tail({"methods": sorted(engine.methods), "pid": os.getpid()}))
-    _serve(sock, engine, boot.max_frame)
+    _say_booted(sock, result_tail({"methods": sorted(engine.methods), "load_s": engine.load_s}))
+    _serve(sock, engine, boot.max_frame, keep_spare=True)
 
 
 def _load_engine(boot: WorkerBoot) -> Engine:
@@ -71,15 +71,18 @@ def _say_booted(sock: socket.socket, tail: bytes) -> None:
     sock.sendall(response_head(BOOT_ID, len(tail)) + tail)
 
 
-def _serve(sock: socket.socket, engine: Engine, max_frame: int) -> None:
+def _serve(sock: socket.socket, engine: Engine, max_frame: int, *, keep_spare: bool) -> None:
     """Run calls until the node closes the socket."""
     runner = CallRunner(engine, max_frame, sock.sendall)
     decoder = FrameDecoder(max_frame)
     try:
-        while data := _receive(sock, engine):
+        while data := _receive(sock, engine if keep_spare else None):
             for frame in decoder.feed(data):
                 message = parse_message(frame)
                 if type(message) is Request:
+                    if message.method == ZYGOTE_METHOD:
+                        _become_zygote(sock, engine, max_frame)
+                        return
                     runner.start(message)
                 elif type(message) is Response:
                     runner.answered(message)
@@ -89,10 +92,26 @@ def _serve(sock: socket.socket, engine: Engine, max_frame: int) -> None:
         pass  # the node is gone, and so is the reason to live
 
 
-def _receive(sock: socket.socket, engine: Engine) -> bytes:
+def _receive(sock: socket.socket, engine: Engine | None) -> bytes:
     """The next bytes; while there are none, a spare context is made ready."""
-    try:
-        return sock.recv(_RECV_BYTES, socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        engine.prepare()
+    if engine is not None:
+        try:
+            return sock.recv(_RECV_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            engine.prepare()
     return sock.recv(_RECV_BYTES)
+
+
+def _become_zygote(control: socket.socket, engine: Engine, max_frame: int) -> None:
+    """Load every script into a context, and fork a child with them for each call from now on."""
+    engine.prepare_all()
+    zygote_pid = os.getpid()
+
+    def serve_child(sock: socket.socket) -> None:
+        adopt(zygote_pid, keep=sock.fileno())
+        sock.setblocking(True)
+        _say_booted(sock, result_tail({}))
+        _serve(sock, engine, max_frame, keep_spare=False)
+
+    _say_booted(control, result_tail({"zygote": True}))
+    run_zygote(control, serve_child)

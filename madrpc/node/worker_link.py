@@ -1,16 +1,6 @@
 """The node's end of a worker's socketpair.
 
-The messages are those of the wire protocol with meanings of their own, since both ends are ours::
-
-    node -> worker   request  [0, job, ms left, method, args, meta]   run this
-                     response [1, n, error, result]                   answer of nested call n
-                     cancel   [2, job]                                free the parked job
-    worker -> node   response [1, job, error, result]                 the job is done
-                     request  [0, n, job, method, args, meta]         the job calls a function
-                     cancel   [2, job]                                the job waits; I am free
-
-The answer to job 0 comes unasked, when the scripts are loaded. ``n`` counts up in each worker; 0
-wants no answer. Methods ``_sleep`` and ``_log`` are for the node itself.
+What the messages mean on it is in ``madrpc.node.dialect``.
 """
 
 from __future__ import annotations
@@ -20,6 +10,7 @@ from typing import Protocol
 from gevent import socket
 
 from madrpc.links.stream import Stream
+from madrpc.node.dialect import BOOT_ID, ZYGOTE_METHOD
 from madrpc.policy.job import Job
 from madrpc.protocol.frames import FrameDecoder
 from madrpc.protocol.messages import (
@@ -29,14 +20,12 @@ from madrpc.protocol.messages import (
     cancel_frame,
     parse_message,
     request_head,
+    request_tail,
     response_head,
 )
 
-__all__ = ["BOOT_ID", "LOG_METHOD", "SLEEP_METHOD", "WorkerEvents", "WorkerLink"]
+__all__ = ["WorkerEvents", "WorkerLink"]
 
-BOOT_ID = 0
-SLEEP_METHOD = "_sleep"
-LOG_METHOD = "_log"
 #: A worker takes its frames at once unless it is busy or stopped, and both are the job table's
 #: business; this only bounds the wait for one that will never read again.
 _STALL_S = 600.0
@@ -95,6 +84,15 @@ class WorkerLink:
         if id is not None:
             del self._jobs[id]
             self._stream.write(cancel_frame(id))
+
+    def become_zygote(self) -> None:
+        """Have the worker keep its loaded scripts to fork from; it says so when it is ready."""
+        tail = request_tail(ZYGOTE_METHOD, None)
+        self._stream.write(request_head(BOOT_ID, 0, len(tail)), tail)
+
+    def detach(self) -> socket.socket:
+        """Give the socket back for another use."""
+        return self._stream.detach()
 
     def close(self, reason: str) -> None:
         """Close at once."""

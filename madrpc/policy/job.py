@@ -18,6 +18,7 @@ __all__ = [
     "JobState",
     "Kill",
     "Requeued",
+    "Retire",
     "Slot",
     "SlotState",
     "Wake",
@@ -144,6 +145,13 @@ class Drop:
 
 
 @dataclass(slots=True)
+class Retire:
+    """Let the slot's worker go: it has done what it was for."""
+
+    slot: Slot
+
+
+@dataclass(slots=True)
 class Kill:
     """Kill the slot's worker at once; nothing it still says counts."""
 
@@ -166,4 +174,4 @@ class Requeued:
     job: Job
 
 
-Action = Assign | Wake | Drop | Kill | Fail | Requeued
+Action = Assign | Wake | Drop | Retire | Kill | Fail | Requeued

@@ -21,10 +21,10 @@ itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from madrpc.config import NODE_GRACE_S, PoolConfig
-from madrpc.errors import CallTimeout, Overloaded, TimeLimitExceeded, WorkerCrashed
 from madrpc.policy.backlog import Backlog
 from madrpc.policy.job import (
     Action,
@@ -35,11 +35,13 @@ from madrpc.policy.job import (
     JobState,
     Kill,
     Requeued,
+    Retire,
     Slot,
     SlotState,
     Wake,
 )
 from madrpc.policy.timing import DeadlineTable
+from madrpc.policy.verdicts import crashed, over_limit, overloaded, too_late
 
 __all__ = ["CANCEL_GRACE_S", "MOST_PARKED", "JobTable"]
 
@@ -52,10 +54,18 @@ _AVERAGE_WEIGHT = 0.1
 
 
 class JobTable:
-    """Owner of every job and slot of a node."""
+    """Owner of every job and slot of a node.
 
-    def __init__(self, config: PoolConfig, time_limit_s: float) -> None:
+    Args:
+        single_use: each slot is for one call only and is replaced when that has ended; then there
+            are more slots than may run at once, so that a fresh one is always at hand.
+    """
+
+    def __init__(
+        self, config: PoolConfig, time_limit_s: float, *, single_use: bool = False
+    ) -> None:
         self._config = config
+        self.single_use = single_use
         self._time_limit_s = time_limit_s
         self._backlog: Backlog[Job] = Backlog(
             config.queue_size, config.queue_bytes, lambda job: job.state is JobState.QUEUED
@@ -90,6 +100,13 @@ class JobTable:
         return sum(len(slot.parked) for slot in self.slots.values())
 
     @property
+    def unparked(self) -> int:
+        """Workers that are alive and hold no parked job."""
+        return sum(
+            slot.state is not SlotState.DYING and not slot.parked for slot in self.slots.values()
+        )
+
+    @property
     def ready(self) -> int:
         """Workers that run a job or could take one."""
         return sum(slot.state in (SlotState.IDLE, SlotState.BUSY) for slot in self.slots.values())
@@ -104,7 +121,7 @@ class JobTable:
             return [self._start(slot, job, now)]
         if not job.nested and not self._backlog.has_room(len(job.tail)):
             job.state = JobState.DONE
-            return [Fail(job, self._overloaded())]
+            return [Fail(job, overloaded(self.queued, self._config.size, self._average_s))]
         self._enqueue(job, first=False)
         return []
 
@@ -116,6 +133,9 @@ class JobTable:
             self._average_s += _AVERAGE_WEIGHT * (ran_s - self._average_s)
             self._forget(job)
         slot.calls += 1
+        if self.single_use:
+            slot.state = SlotState.DYING
+            return [Retire(slot), *self._fill(now)]
         return self._next(slot, now)
 
     def park(self, slot: Slot, now: float) -> list[Action]:
@@ -127,6 +147,9 @@ class JobTable:
         slot.job = None
         if job.cancelled:
             job.state = JobState.DONE
+            if self.single_use:
+                slot.state = SlotState.DYING
+                return [Retire(slot), *self._fill(now)]
             return [Drop(slot, job), *self._next(slot, now)]
         job.ran_s += now - job.started
         job.state = JobState.PARKED
@@ -142,7 +165,7 @@ class JobTable:
             return []
         slot.wakes.append((job, answer))
         if slot.state is SlotState.IDLE:
-            del self._idle[slot]
+            self._idle.pop(slot, None)
             return self._next(slot, now)
         return []
 
@@ -165,10 +188,10 @@ class JobTable:
             if job.state is JobState.RUNNING:
                 actions += self._stop(job, now)
             elif job.state is JobState.PARKED:
-                actions += [*self._drop(job), Fail(job, self._too_late(job, now))]
+                actions += [*self._drop(job), Fail(job, too_late(job, now))]
             elif job.state is JobState.QUEUED:
                 self._unqueue(job)
-                actions.append(Fail(job, self._too_late(job, now)))
+                actions.append(Fail(job, too_late(job, now)))
         return actions
 
     # ------------------------------------------------------------- slots
@@ -185,12 +208,18 @@ class JobTable:
         return self._next(slot, now)
 
     def retire(self, slot: Slot) -> list[Action]:
-        """Replace an idle worker by a fresh one, if nothing waits in it."""
-        if slot.state is not SlotState.IDLE or slot.parked:
+        """Let an idle worker go, if nothing waits in it."""
+        if slot not in self._idle or slot.parked:
             return []
         del self._idle[slot]
         slot.state = SlotState.DYING
-        return [Kill(slot, "retired")]
+        return [Retire(slot)]
+
+    def condemn(self, slots: Iterable[Slot]) -> None:
+        """Give these slots nothing more: their workers are going, each will be told lost."""
+        for slot in slots:
+            self._idle.pop(slot, None)
+            slot.state = SlotState.DYING
 
     def slot_lost(self, slot: Slot, now: float, cause: str, signal: int | None) -> list[Action]:
         """The slot's worker is gone.
@@ -213,7 +242,7 @@ class JobTable:
             running.crashes += 1
             if running.crashes >= self._config.attempts and not running.cancelled:
                 self._forget(running)
-                actions.append(Fail(running, _crashed(running, cause, signal)))
+                actions.append(Fail(running, crashed(running, cause, signal)))
             else:
                 innocent.append(running)
         for job in innocent:
@@ -258,6 +287,9 @@ class JobTable:
         assert slot is not None
         self._forget(job)
         slot.parked.pop(job, None)
+        if self.single_use:
+            slot.state = SlotState.DYING
+            return [Retire(slot)]
         return [Drop(slot, job)]
 
     def _idle_slot(self, job: Job) -> Slot | None:
@@ -266,6 +298,8 @@ class JobTable:
         What wakes up in a worker waits for the call it then runs, so new calls keep away from
         workers with parked ones.
         """
+        if self.single_use and not job.nested and self.busy >= self._config.size:
+            return None
         chosen = None
         for slot in self._idle:
             if not slot.parked:
@@ -286,15 +320,38 @@ class JobTable:
                 self._deadlines.discard(job, job.tick)
                 self._run(slot, job, now)
                 return [Wake(slot, job, answer)]
+        if self.single_use:
+            slot.state = SlotState.IDLE
+            if not slot.parked:
+                self._idle[slot] = None
+            return self._fill(now)
         only_nested = len(slot.parked) >= MOST_PARKED
-        waiting = self._backlog.take(only_nested=only_nested)
+        waiting = self._take(only_nested=only_nested)
         if waiting is not None:
-            self._backlog.removed(len(waiting.tail))
-            self._deadlines.discard(waiting, waiting.tick)
             return [self._start(slot, waiting, now)]
         slot.state = SlotState.IDLE
         self._idle[slot] = None
         return []
+
+    def _take(self, *, only_nested: bool) -> Job | None:
+        """The job that has waited longest, no longer waiting."""
+        job = self._backlog.take(only_nested=only_nested)
+        if job is not None:
+            self._backlog.removed(len(job.tail))
+            self._deadlines.discard(job, job.tick)
+        return job
+
+    def _fill(self, now: float) -> list[Action]:
+        """Start waiting jobs in unused slots, as many as may run at once."""
+        actions: list[Action] = []
+        while self._idle and self.busy < self._config.size:
+            job = self._take(only_nested=False)
+            if job is None:
+                break
+            slot = next(iter(self._idle))
+            del self._idle[slot]
+            actions.append(self._start(slot, job, now))
+        return actions
 
     def _start(self, slot: Slot, job: Job, now: float) -> Assign:
         job.slot = slot
@@ -320,38 +377,5 @@ class JobTable:
         if job.cancelled:
             return [Kill(slot, "cancelled call")]
         if job.deadline is not None and now >= job.deadline:
-            return [Kill(slot, "deadline"), Fail(job, self._too_late(job, now))]
-        return [Kill(slot, "time limit"), Fail(job, self._over_limit())]
-
-    def _overloaded(self) -> Overloaded:
-        wait_ms = max(10, round(1000 * self._average_s * self.queued / max(1, self._config.size)))
-        return Overloaded(
-            f"the node's queue is full ({self.queued} calls for {self._config.size} workers); "
-            f"try again in {wait_ms} ms or on another node",
-            {"retry_after_ms": wait_ms, "queued": self.queued},
-        )
-
-    def _over_limit(self) -> TimeLimitExceeded:
-        return TimeLimitExceeded(
-            f"the function ran longer than the node's limit of {self._time_limit_s:g} s "
-            "(--time-limit) and was stopped",
-            {"limit_s": self._time_limit_s},
-        )
-
-    def _too_late(self, job: Job, now: float) -> CallTimeout:
-        started = job.started if job.started else now
-        queued_s, ran_s = started - job.submitted, now - started
-        phase = "while running" if job.started else "while waiting for a worker"
-        return CallTimeout(
-            f"the deadline passed {phase} (queued {queued_s:.2f} s, ran {ran_s:.2f} s); "
-            "the call was stopped",
-            {"queued_ms": round(queued_s * 1000), "ran_ms": round(ran_s * 1000)},
-        )
-
-
-def _crashed(job: Job, cause: str, signal: int | None) -> WorkerCrashed:
-    return WorkerCrashed(
-        f"the worker process died while running {job.method!r} ({cause}), "
-        f"{job.crashes} times in a row; the call was given up",
-        {"signal": signal, "crashes": job.crashes},
-    )
+            return [Kill(slot, "deadline"), Fail(job, too_late(job, now))]
+        return [Kill(slot, "time limit"), Fail(job, over_limit(self._time_limit_s))]
