@@ -53,7 +53,8 @@ def node_parser() -> argparse.ArgumentParser:
         "node",
         "Run a compute node: load JavaScript files and serve the functions they register, each "
         "call in a fresh context on a pool of worker processes.",
-        "SIGTERM lets accepted calls finish and exits 0; a second one stops at once.",
+        "SIGTERM lets accepted calls finish and exits 0; a second one stops at once. SIGHUP loads "
+        "the scripts anew: calls in flight end on the old ones, a broken script changes nothing.",
     )
     add_option(
         parser,
@@ -98,6 +99,11 @@ def node_parser() -> argparse.ArgumentParser:
         default="auto",
         help="how calls are kept apart: context loads the scripts anew for each call, snapshot "
         "forks a process that has them loaded, auto takes what is faster for these scripts",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="load the scripts anew whenever their files change, as SIGHUP does",
     )
     add_server_options(parser)
     parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)

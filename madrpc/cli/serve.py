@@ -74,6 +74,9 @@ def run_node(options: argparse.Namespace) -> int:
         names = ", ".join(node.methods)
         return f"node ready on {address}  workers={size}  script={scripts}  methods: {names}"
 
+    gevent.signal_handler(signal.SIGHUP, gevent.spawn, node.reload)
+    if options.watch:
+        gevent.spawn(node.watch)
     return _serve(node, options, ready)
 
 

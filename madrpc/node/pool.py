@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 
@@ -28,15 +27,14 @@ from madrpc.config import EngineLimits, PoolConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import InternalError, MadrpcError, ScriptError, from_wire
 from madrpc.node.dialect import LOG_METHOD, SLEEP_METHOD
+from madrpc.node.member import Worker, cause_of, signal_of
 from madrpc.node.nesting import NestedCalls, Router
 from madrpc.node.processes import (
     ForkedProcesses,
     ProcessSource,
     SpawnedProcesses,
-    WorkerProcess,
 )
 from madrpc.node.worker import WorkerBoot
-from madrpc.node.worker_link import WorkerLink
 from madrpc.policy.job import (
     Action,
     Assign,
@@ -73,48 +71,6 @@ _LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERR
 Answer = Callable[[Job, bytes | None, MadrpcError | None], None]
 
 
-class _Worker:
-    """A process, the link to it, and the slot it fills; tells the pool what the link says."""
-
-    __slots__ = ("kill_reason", "link", "pool", "process", "slot", "started")
-
-    def __init__(self, pool: WorkerPool, slot: Slot, sock: socket.socket, frame: int) -> None:
-        self.pool = pool
-        self.slot = slot
-        self.process: WorkerProcess | None = None
-        self.kill_reason: str | None = None
-        self.started = _now()
-        self.link = WorkerLink(sock, frame, self)
-
-    @property
-    def pid(self) -> int | None:
-        return self.process.pid if self.process is not None else None
-
-    def kill(self, reason: str) -> None:
-        """Kill the process; the slot is dead from now on, the process once its end is told."""
-        self.kill_reason = self.kill_reason or reason
-        self.link.close(reason)
-        if self.process is not None:
-            self.process.kill()
-
-    def booted(self, tail: bytes) -> None:
-        self.pool.booted(self, tail)
-
-    def done(self, job: Job, tail: bytes) -> None:
-        self.pool.done(self.slot, job, tail)
-
-    def parked(self, job: Job) -> None:
-        self.pool.parked(self.slot, job)
-
-    def called(self, job: Job, n: int, request: Request) -> None:
-        self.pool.called(job, n, request)
-
-    def ended(self, reason: str) -> None:
-        # The worker closed its end: it is ending, or must be made to.
-        if self.kill_reason is None and self.process is not None:
-            self.process.kill()
-
-
 class WorkerPool:
     """Keeps the wanted number of workers alive and calls running on them.
 
@@ -143,8 +99,8 @@ class WorkerPool:
         self._max_frame = max_frame
         self._answer = answer
         self._source: ProcessSource = SpawnedProcesses()
-        self._zygote: _Worker | None = None
-        self._workers: dict[int, _Worker] = {}
+        self._zygote: Worker | None = None
+        self._workers: dict[int, Worker] = {}
         self._first_boot: AsyncResult[None] = AsyncResult()
         self._stopping = False
         self._ticker: gevent.Greenlet[..., None] | None = None
@@ -180,6 +136,12 @@ class WorkerPool:
         """Give a job up; ``answer`` is not called for it any more."""
         self.nested.forget(job)
         self._perform(self.table.cancel(job, _now()))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job waits, runs or is parked."""
+        table = self.table
+        return bool(table.queued or table.busy or table.parked)
 
     def workers(self) -> dict[int, Slot]:
         """The slot of each worker process, by process id."""
@@ -231,7 +193,7 @@ class WorkerPool:
             if worker is not None:
                 self._perform_on(worker, action)
 
-    def _perform_on(self, worker: _Worker, action: Kill | Retire | Drop) -> None:
+    def _perform_on(self, worker: Worker, action: Kill | Retire | Drop) -> None:
         if isinstance(action, Drop):
             worker.link.drop(action.job)
         elif isinstance(action, Retire):
@@ -259,7 +221,7 @@ class WorkerPool:
     def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()
         slot = self.table.add_slot()
-        worker = self._workers[slot.id] = _Worker(self, slot, ours, self._max_frame)
+        worker = self._workers[slot.id] = Worker(self, slot, ours, self._max_frame)
         try:
             worker.process = self._source.start(
                 theirs, self._boot, lambda status: self._worker_ended(worker, status)
@@ -269,7 +231,7 @@ class WorkerPool:
             worker.kill_reason = "it did not start"
             self._worker_ended(worker, 1)
 
-    def _worker_ended(self, worker: _Worker, status: int) -> None:
+    def _worker_ended(self, worker: Worker, status: int) -> None:
         """Account for a process that has ended, and fill its place."""
         worker.link.close("the worker ended")
         self._ended.set()
@@ -280,16 +242,16 @@ class WorkerPool:
         slot, now = worker.slot, _now()
         starting = slot.state is SlotState.STARTING
         if starting:
-            self._boot_failed(InternalError(f"a worker process {_cause(status)} while starting"))
+            self._boot_failed(InternalError(f"a worker process {cause_of(status)} while starting"))
         if worker.kill_reason is None and not self._stopping:
-            log.warning("worker %s", _cause(status))
+            log.warning("worker %s", cause_of(status))
         if worker.kill_reason != "retired":
             blamed = slot.job is not None or (worker.kill_reason is not None and not starting)
             self.restarts.died(in_call=blamed, lived_s=now - worker.started, now=now)
-        self._perform(self.table.slot_lost(slot, now, _cause(status), _signal(status)))
+        self._perform(self.table.slot_lost(slot, now, cause_of(status), signal_of(status)))
         self._reconcile()
 
-    def _choose_isolation(self, scout: _Worker, load_s: float) -> None:
+    def _choose_isolation(self, scout: Worker, load_s: float) -> None:
         """Settle how calls are kept apart, now that the time to load the scripts is known."""
         if not self.isolation:
             heavy = self.config.isolation == "auto" and load_s > _SNAPSHOT_WORTH_S
@@ -307,7 +269,7 @@ class WorkerPool:
             self.restarts.wanted = self.config.size
             self._perform(self.table.slot_ready(scout.slot, _now()))
 
-    def _use_zygote(self, scout: _Worker) -> None:
+    def _use_zygote(self, scout: Worker) -> None:
         """Fork all further workers from this one, which is ready for it."""
         control = scout.link.detach()
         del self._workers[scout.slot.id]
@@ -330,7 +292,7 @@ class WorkerPool:
 
     # ----------------------------------------------------------- events
 
-    def booted(self, worker: _Worker, tail: bytes) -> None:
+    def booted(self, worker: Worker, tail: bytes) -> None:
         """A worker has loaded the scripts, or says why it could not."""
         error, result = unpack_response_tail(tail)
         if error is not None:
@@ -403,16 +365,3 @@ def _log_lines(job: Job, request: Request) -> None:
     _, args, _ = unpack_request_tail(request.tail)
     for level, text in args["lines"]:
         log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)
-
-
-def _signal(status: int) -> int | None:
-    return -status if status < 0 else None
-
-
-def _cause(status: int) -> str:
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
