@@ -128,6 +128,8 @@ class NodeConfig:
     pool: PoolConfig
     limits: EngineLimits = field(default_factory=EngineLimits)
     drain_timeout_s: float = 30.0
+    #: Orchestrators that the calls of functions go through.
+    orchestrators: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,22 @@ def add_option(
     notes.append(f"environment: {variable}")
     text = f"{help} ({'; '.join(notes)})".replace("%", "%%")
     if settings.get("nargs") in ("+", "*") or settings.get("action") in ("append", "extend"):
-        value = value.split(os.pathsep) if isinstance(value, str) else value
+        value = _list(parser, variable, value, settings.get("type"))
     parser.add_argument(*flags, default=value, help=text, **settings)
+
+
+def _list(
+    parser: argparse.ArgumentParser, variable: str, value: Any, kind: Callable[[str], Any] | None
+) -> Any:
+    """A variable that stands for a repeated flag: paths as in PATH, addresses with commas."""
+    if not isinstance(value, str):
+        return value
+    if kind is None:
+        return value.split(os.pathsep)
+    try:
+        return [kind(text) for text in value.split(",")]
+    except argparse.ArgumentTypeError as error:
+        return parser.error(f"{variable}: {error}")
 
 
 def _checked(kind: Callable[[str], Any], accept: Callable[[Any], bool], words: str) -> Any:

@@ -94,6 +94,15 @@ def node_parser() -> argparse.ArgumentParser:
     )
     add_option(
         parser,
+        "--orchestrator",
+        type=address,
+        action="append",
+        metavar="ADDR",
+        help="orchestrator that calls made by functions go through, to run on any of its nodes; "
+        "may be repeated",
+    )
+    add_option(
+        parser,
         "--isolation",
         choices=("auto", "context", "snapshot"),
         default="auto",

@@ -66,6 +66,7 @@ def run_node(options: argparse.Namespace) -> int:
                 result_bytes=options.max_frame,
             ),
             drain_timeout_s=options.drain_timeout,
+            orchestrators=tuple(options.orchestrator or ()),
         )
     )
 

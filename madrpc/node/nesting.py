@@ -10,6 +10,7 @@ import gevent
 from madrpc.errors import MadrpcError, NestedCallLimit
 from madrpc.policy.job import Job
 from madrpc.protocol.messages import (
+    NIL,
     Request,
     error_tail,
     request_tail,
@@ -17,7 +18,7 @@ from madrpc.protocol.messages import (
     unpack_request_tail,
 )
 
-__all__ = ["MAX_DEPTH", "NestedCalls", "Router"]
+__all__ = ["MAX_DEPTH", "NestedCalls", "Router", "depth_of"]
 
 #: Functions may call functions this deep.
 MAX_DEPTH = 32
@@ -101,7 +102,23 @@ def _child_tail(request: Request) -> bytes:
             f"functions call functions more than {MAX_DEPTH} deep; is there an endless recursion?",
             {"depth": depth},
         )
+    # Last in the map, so that the tail never ends like one without meta.
+    meta.pop("depth", None)
     return request_tail(method, args, {**meta, "depth": depth})
+
+
+def depth_of(tail: bytes) -> int:
+    """How deep in nested calls a request is, from its encoded method, args and meta.
+
+    Nearly all requests end in nil for their meta, and only the others are decoded. What cannot be
+    decoded counts as 0: the worker says what is wrong with it.
+    """
+    if tail.endswith(NIL):
+        return 0
+    try:
+        return _depth(unpack_request_tail(tail)[2])
+    except MadrpcError:
+        return 0
 
 
 def _depth(meta: dict[str, Any]) -> int:

@@ -18,6 +18,8 @@ from madrpc.errors import Draining, MadrpcError
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
 from madrpc.links.listener import Connection, Listener
 from madrpc.links.usage import ProcessUsage
+from madrpc.node.nesting import depth_of
+from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
 from madrpc.policy.balancer import method_not_found
 from madrpc.policy.job import Job, JobState
@@ -67,8 +69,13 @@ class _NestedReply:
         self.answer = answer
 
 
-def _nothing() -> None:
-    pass
+class _Cancellation:
+    """How to cancel a call, wherever it runs at the moment."""
+
+    __slots__ = ("cancel",)
+
+    def __init__(self) -> None:
+        self.cancel: Callable[[], None] = lambda: None
 
 
 def _start_or_stop(pool: WorkerPool) -> None:
@@ -108,6 +115,7 @@ class Node:
         self._retiring: list[WorkerPool] = []
         self._reloading = BoundedSemaphore(1)
         self.listener = Listener(config.listener, self)
+        self._outside = Outside(config.orchestrators, config.listener.max_frame)
         self.draining = False
         self._methods: frozenset[str] = frozenset()
         self._stats = MethodTable()
@@ -139,6 +147,7 @@ class Node:
             self.listener.stop_accepting()
             raise
         self._methods = frozenset(self.pool.methods)
+        self._outside.start()
         self.listener.start()
         return address
 
@@ -184,6 +193,7 @@ class Node:
         """Close everything now."""
         self.draining = True
         self.listener.close("the node is stopping")
+        self._outside.stop()
         for pool in (self.pool, *self._retiring):
             pool.stop()
 
@@ -222,10 +232,25 @@ class Node:
     def nested_call(
         self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
     ) -> Callable[[], None]:
-        """Run a call that a function makes, in the own pool; return how to cancel it."""
-        if method not in self._methods:
+        """Run a call that a function makes: through an orchestrator, else in the own pool."""
+        here = _Cancellation()
+
+        def instead() -> bool:
+            if method not in self._methods:
+                return False
+            here.cancel = self._run_nested(method, tail, deadline, answered)
+            return True
+
+        out = self._outside.call(method, tail, deadline, answered, instead)
+        if out is not None:
+            here.cancel = out
+        elif not instead():
             answered(error_tail(method_not_found(method, self._methods)))
-            return _nothing
+        return lambda: here.cancel()
+
+    def _run_nested(
+        self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
+    ) -> Callable[[], None]:
         job = Job(method, tail, deadline, _NestedReply(answered), nested=True)
         pool = self.pool
         pool.submit(job)
@@ -240,7 +265,8 @@ class Node:
     def _submit(self, connection: Connection, request: Request) -> _PendingCall:
         pending = _PendingCall(self, connection, request.id)
         deadline = deadline_from_ms(request.timeout_ms, _now())
-        job = pending.job = Job(request.method, request.tail, deadline, pending)
+        nested = depth_of(request.tail) > 0
+        job = pending.job = Job(request.method, request.tail, deadline, pending, nested=nested)
         self.pool.submit(job)
         return pending
 

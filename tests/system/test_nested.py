@@ -129,3 +129,38 @@ def test_parked_neighbours_of_a_killed_worker_run_again(servers: Servers, isolat
         rows = client.metrics()["workers"]["processes"]
         os.kill(next(row["pid"] for row in rows if row["state"] == "busy"), signal.SIGKILL)
         assert [future.result(20) for future in outer] == [300] * 3
+
+
+def test_nested_calls_spread_over_nodes(servers: Servers) -> None:
+    script = servers.script(SCRIPT)
+    orchestrator = servers.orchestrator("127.0.0.1:1")
+    port = orchestrator.address
+    orchestrator.stop()
+    flags = ("-s", script, "--pool-size", 2, "--orchestrator", port)
+    nodes = [servers.node(*flags), servers.node(*flags)]
+    orchestrator = servers.orchestrator(*nodes, words=("-b", port))
+    with Client(orchestrator.address) as client:
+
+        def both_worked() -> bool:
+            assert client.call("fan", {"n": 40}) == 820
+            calls = [
+                sum(row["calls"] for row in node["metrics"]["workers"]["processes"])
+                for node in client.metrics()["nodes"]
+            ]
+            return min(calls) > 10
+
+        poll_until(both_worked, "both nodes ran inner calls")
+        assert client.call("deep", {"n": 31}) == 31
+        assert client.call("tree", {"n": 3, "w": 5}) == 125
+        with pytest.raises(JavaScriptError, match="more than 32 deep"):
+            client.call("deep", {"n": 40})
+
+
+def test_nested_calls_stay_at_home_when_the_orchestrator_is_lost(servers: Servers) -> None:
+    script = servers.script(SCRIPT)
+    orchestrator = servers.orchestrator("127.0.0.1:1")
+    flags = ("-s", script, "--pool-size", 2, "--orchestrator", orchestrator.address)
+    node = servers.node(*flags)
+    orchestrator.send(signal.SIGKILL)
+    with Client(node.address) as client:
+        assert client.call("fan", {"n": 20}) == 210
