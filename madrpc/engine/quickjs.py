@@ -46,6 +46,7 @@ class QuickJSEngine:
         self.methods: dict[str, Script] = {}
         self._spares: dict[str, _Context] = {}
         self._last_used = scripts[0] if scripts else None
+        self._base_rss = _peak_rss()
         self.load_s = 0.0
         for script in scripts:
             began = _now()
@@ -68,7 +69,21 @@ class QuickJSEngine:
         script = self.methods[call.method]
         self._last_used = script
         context = self._spares.pop(script.name, None) or _Context(script, self.limits)
-        return _Execution(context, call, self.limits)
+        return _Execution(self, context, call)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the process has grown by half the heap limit since it was made.
+
+        An engine that is out of memory may fail to make its error and throw null instead, exactly
+        as ``throw null`` does. The growth tells the two apart, once in a process: so one that has
+        grown is replaced.
+        """
+        return _peak_rss() - self._base_rss > self.limits.memory_bytes // 2
+
+    def forked(self) -> None:
+        """Note that this is a new process: its memory counts from here."""
+        self._base_rss = _peak_rss()
 
     def prepare_all(self) -> None:
         """Build a spare context for every script."""
@@ -94,12 +109,10 @@ class QuickJSEngine:
 class _Context:
     """A QuickJS runtime with the host function and one script loaded."""
 
-    __slots__ = ("_base_rss", "_memory_bytes", "calls", "host", "js", "script")
+    __slots__ = ("calls", "host", "js", "script")
 
     def __init__(self, script: Script, limits: EngineLimits, *, load: bool = True) -> None:
         self.script = script
-        self._memory_bytes = limits.memory_bytes
-        self._base_rss = _peak_rss()
         self.js = quickjs.Context()
         self.js.set_memory_limit(limits.memory_bytes)
         self.js.set_max_stack_size(limits.stack_bytes)
@@ -124,14 +137,6 @@ class _Context:
                 f"{self.script.name} has a lone surrogate; save it as UTF-8",
                 {"file": self.script.name},
             ) from None
-
-    def memory_grew(self) -> bool:
-        """Whether the process grew by at least half the heap limit since the context was made.
-
-        An engine that is out of memory may fail to make its error and throw null instead, exactly
-        as ``throw null`` does; the growth tells the two apart.
-        """
-        return _peak_rss() - self._base_rss > self._memory_bytes // 2
 
 
 def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
@@ -166,12 +171,13 @@ def _run_job(js: Any, script: str) -> bool:
 class _Execution:
     """One call in its own context."""
 
-    __slots__ = ("_call", "_context", "_holder", "_limits", "_outstanding", "_used_s")
+    __slots__ = ("_call", "_context", "_engine", "_holder", "_limits", "_outstanding", "_used_s")
 
-    def __init__(self, context: _Context, call: Call, limits: EngineLimits) -> None:
+    def __init__(self, engine: QuickJSEngine, context: _Context, call: Call) -> None:
+        self._engine = engine
         self._context = context
         self._call = call
-        self._limits = limits
+        self._limits = engine.limits
         # The function that holds the value returned or thrown: the host's, or the promise's.
         self._holder: Any = context.host
         self._outstanding: set[int] = set()
@@ -263,7 +269,7 @@ class _Execution:
         """The error for the value the function, or writing its result, threw."""
         *parts, is_null = json.loads(self._helper(prelude.ERROR)).split("\n")
         name, message, stack = map(json.loads, parts)
-        if is_null == "1" and self._context.memory_grew():
+        if is_null == "1" and self._engine.is_worn:
             return jserrors.memory_error(self._limits)
         error = jserrors.error_from_parts(
             name, message, stack, self._context.script.name, self._limits

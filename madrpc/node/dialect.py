@@ -10,8 +10,9 @@ The messages are those of the wire protocol with meanings of their own, since bo
                      cancel   [2, job]                                the job waits; I am free
 
 The answer to job 0 comes unasked, when the scripts are loaded. ``n`` counts up in each worker; 0
-wants no answer. ``_sleep`` and ``_log`` are for the node itself, ``_zygote`` turns the worker into
-a zygote, and the other names are what a node and a zygote say to each other.
+wants no answer. ``_sleep`` and ``_log`` are for the node itself, ``_retire`` asks to be replaced,
+``_zygote`` turns the worker into a zygote, and the other names are what a node and a zygote say to
+each other.
 """
 
 from typing import Final
@@ -22,6 +23,7 @@ __all__ = [
     "FORK_METHOD",
     "KILL_METHOD",
     "LOG_METHOD",
+    "RETIRE_METHOD",
     "SLEEP_METHOD",
     "ZYGOTE_METHOD",
 ]
@@ -29,6 +31,7 @@ __all__ = [
 BOOT_ID: Final = 0
 SLEEP_METHOD: Final = "_sleep"
 LOG_METHOD: Final = "_log"
+RETIRE_METHOD: Final = "_retire"
 ZYGOTE_METHOD: Final = "_zygote"
 FORK_METHOD: Final = "_fork"
 KILL_METHOD: Final = "_kill"

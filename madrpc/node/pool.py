@@ -26,7 +26,7 @@ from gevent.event import AsyncResult, Event
 from madrpc.config import EngineLimits, PoolConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import InternalError, MadrpcError, ScriptError, from_wire
-from madrpc.node.dialect import LOG_METHOD, SLEEP_METHOD
+from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
 from madrpc.node.member import Worker, cause_of, signal_of
 from madrpc.node.nesting import NestedCalls, Router
 from madrpc.node.processes import (
@@ -34,6 +34,7 @@ from madrpc.node.processes import (
     ProcessSource,
     SpawnedProcesses,
 )
+from madrpc.node.recycling import Recycler
 from madrpc.node.worker import WorkerBoot
 from madrpc.policy.job import (
     Action,
@@ -59,6 +60,7 @@ log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _TICK_S = 0.02
+_RECYCLE_S = 1.0
 #: A worker may take this long to start and load the scripts.
 _BOOT_TIMEOUT_S = 60.0
 #: Killed workers are gone within this time, unless the zygote that would reap them is stuck.
@@ -103,7 +105,7 @@ class WorkerPool:
         self._workers: dict[int, Worker] = {}
         self._first_boot: AsyncResult[None] = AsyncResult()
         self._stopping = False
-        self._ticker: gevent.Greenlet[..., None] | None = None
+        self._upkeep: list[gevent.Greenlet[..., None]] = []
         self._ended = Event()
 
     def __repr__(self) -> str:
@@ -119,7 +121,7 @@ class WorkerPool:
             InternalError: workers die while starting.
         """
         self._reconcile()
-        self._ticker = gevent.spawn(self._tick_forever)
+        self._upkeep = [gevent.spawn(self._tick_forever), gevent.spawn(self._recycle_forever)]
         try:
             self._first_boot.get(timeout=_BOOT_TIMEOUT_S)
         except gevent.Timeout:
@@ -150,8 +152,7 @@ class WorkerPool:
     def stop(self) -> None:
         """Kill every worker and wait until all have ended."""
         self._stopping = True
-        if self._ticker is not None:
-            self._ticker.kill()
+        gevent.killall(self._upkeep)
         for worker in list(self._workers.values()):
             worker.kill("the node is stopping")
         self._wait_for_ends(_STOP_TIMEOUT_S)
@@ -333,6 +334,9 @@ class WorkerPool:
         """A job calls a function, sleeps or logs."""
         if request.method == SLEEP_METHOD:
             self.nested.sleep(job, n, request)
+        elif request.method == RETIRE_METHOD:
+            if job.slot is not None:
+                job.slot.worn = True
         elif request.method == LOG_METHOD:
             _log_lines(job, request)
         elif not job.cancelled:
@@ -359,6 +363,15 @@ class WorkerPool:
                 ):
                     worker.kill("it did not get ready")
             self._reconcile()
+
+    def _recycle_forever(self) -> None:
+        recycler = Recycler(self.config)
+        while not self.table.single_use:
+            gevent.sleep(_RECYCLE_S)
+            worker = recycler.pick(self._workers.values())
+            if worker is not None:
+                log.info("replacing worker %s after %d calls", worker.pid, worker.slot.calls)
+                self._perform(self.table.retire(worker.slot))
 
 
 def _log_lines(job: Job, request: Request) -> None:

@@ -21,6 +21,7 @@ from madrpc.errors import (
     ResultNotSerializable,
     TimeLimitExceeded,
 )
+from madrpc.node.dialect import RETIRE_METHOD
 from madrpc.protocol.messages import (
     Request,
     Response,
@@ -179,6 +180,9 @@ class CallRunner:
         task.execution.close()
 
     def _reply(self, id: int, tail: bytes) -> None:
+        if self._engine.is_worn:
+            notice = request_tail(RETIRE_METHOD, None)
+            self._send(request_head(0, id, len(notice)) + notice)
         self._send(response_head(id, len(tail)) + tail)
 
     def _encode(self, result: str) -> bytes:

@@ -110,6 +110,7 @@ def _become_zygote(control: socket.socket, engine: Engine, max_frame: int) -> No
     def serve_child(sock: socket.socket) -> None:
         adopt(zygote_pid, keep=sock.fileno())
         sock.setblocking(True)
+        engine.forked()
         _say_booted(sock, result_tail({}))
         _serve(sock, engine, max_frame, keep_spare=False)
 

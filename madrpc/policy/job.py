@@ -105,7 +105,7 @@ class Job:
 class Slot:
     """One worker process as the table sees it."""
 
-    __slots__ = ("calls", "id", "job", "parked", "state", "wakes")
+    __slots__ = ("calls", "id", "job", "parked", "state", "wakes", "worn")
 
     def __init__(self, id: int) -> None:
         self.id = id
@@ -114,6 +114,7 @@ class Slot:
         self.parked: dict[Job, None] = {}
         self.wakes: deque[tuple[Job, Any]] = deque()
         self.calls = 0
+        self.worn = False
 
     def __repr__(self) -> str:
         return f"<Slot {self.id} {self.state.value} job={self.job}, {len(self.parked)} parked>"

@@ -133,7 +133,7 @@ class JobTable:
             self._average_s += _AVERAGE_WEIGHT * (ran_s - self._average_s)
             self._forget(job)
         slot.calls += 1
-        if self.single_use:
+        if self.single_use or (slot.worn and not slot.parked):
             slot.state = SlotState.DYING
             return [Retire(slot), *self._fill(now)]
         return self._next(slot, now)

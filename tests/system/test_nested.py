@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from madrpc import CallTimeout, Client, JavaScriptError
-from tests.servers import RunningServer, Servers, poll_until, servers_in
+from tests.servers import EXAMPLES, RunningServer, Servers, poll_until, servers_in
 
 SCRIPT = """
 madrpc.register("add", ({a, b}) => ({result: a + b}));
@@ -164,3 +164,21 @@ def test_nested_calls_stay_at_home_when_the_orchestrator_is_lost(servers: Server
     orchestrator.send(signal.SIGKILL)
     with Client(node.address) as client:
         assert client.call("fan", {"n": 20}) == 210
+
+
+def test_the_nested_examples_run_on_a_pool_of_one(servers: Servers) -> None:
+    node = servers.node(
+        "-s",
+        EXAMPLES / "nested_calls.js",
+        EXAMPLES / "monte_carlo_pi.js",
+        "--pool-size",
+        1,
+    )
+    with Client(node.address) as client:
+        texts = ["to be or not to be", "To do is to be", "constructor"]
+        counts = client.call("map_reduce_words", {"texts": texts})
+        assert counts == {"to": 4, "be": 3, "or": 1, "not": 1, "do": 1, "is": 1,
+                          "constructor": 1}  # fmt: skip
+        assert client.call("sum_range", {"from": 1, "to": 5_000}) == 12_502_500
+        estimate = client.call("estimate_pi", {"calls": 10, "samples": 20_000})
+        assert abs(estimate["pi"] - 3.14159) < 0.02
