@@ -80,11 +80,16 @@ class PoolConfig:
     """The worker processes of a node.
 
     Attributes:
+        isolation: ``context`` runs each call in a new context of a lasting process, ``snapshot`` in
+            a new process forked from one that has the scripts loaded; ``auto`` takes snapshot where
+            loading the scripts takes longer than a fork.
         size: worker processes.
         queue_size: calls that may wait for a worker; beyond it callers get ``Overloaded``.
         queue_bytes: bytes of waiting requests; bounds memory when calls are large.
         kill_grace_s: how long past the time limit a call may go on before its worker is killed.
         attempts: how many workers a call may kill before it is given up.
+        recycle_calls: a worker that has run about this many calls is replaced while idle.
+        recycle_bytes: so is one whose memory grew by this much since it was first seen idle.
     """
 
     size: int
@@ -92,6 +97,9 @@ class PoolConfig:
     queue_bytes: int = 256 * 1024 * 1024
     kill_grace_s: float = 0.25
     attempts: int = 2
+    isolation: str = "auto"
+    recycle_calls: int = 10_000
+    recycle_bytes: int = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,8 @@ class NodeConfig:
     pool: PoolConfig
     limits: EngineLimits = field(default_factory=EngineLimits)
     drain_timeout_s: float = 30.0
+    #: Orchestrators that the calls of functions go through.
+    orchestrators: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)

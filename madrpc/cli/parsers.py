@@ -53,7 +53,8 @@ def node_parser() -> argparse.ArgumentParser:
         "node",
         "Run a compute node: load JavaScript files and serve the functions they register, each "
         "call in a fresh context on a pool of worker processes.",
-        "SIGTERM lets accepted calls finish and exits 0; a second one stops at once.",
+        "SIGTERM lets accepted calls finish and exits 0; a second one stops at once. SIGHUP loads "
+        "the scripts anew: calls in flight end on the old ones, a broken script changes nothing.",
     )
     add_option(
         parser,
@@ -90,6 +91,28 @@ def node_parser() -> argparse.ArgumentParser:
         metavar="N",
         shown_default="1024, or 16 for each worker if that is more",
         help="calls that may wait for a worker before callers are told to come back later",
+    )
+    add_option(
+        parser,
+        "--orchestrator",
+        type=address,
+        action="append",
+        metavar="ADDR",
+        help="orchestrator that calls made by functions go through, to run on any of its nodes; "
+        "may be repeated",
+    )
+    add_option(
+        parser,
+        "--isolation",
+        choices=("auto", "context", "snapshot"),
+        default="auto",
+        help="how calls are kept apart: context loads the scripts anew for each call, snapshot "
+        "forks a process that has them loaded, auto takes what is faster for these scripts",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="load the scripts anew whenever their files change, as SIGHUP does",
     )
     add_server_options(parser)
     parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)

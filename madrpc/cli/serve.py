@@ -55,13 +55,18 @@ def run_node(options: argparse.Namespace) -> int:
         NodeConfig(
             scripts=tuple(options.scripts),
             listener=ListenerConfig(options.bind, options.max_frame),
-            pool=PoolConfig(size, options.queue_size or max(1024, 16 * size)),
+            pool=PoolConfig(
+                size,
+                options.queue_size or max(1024, 16 * size),
+                isolation=options.isolation,
+            ),
             limits=EngineLimits(
                 time_s=options.time_limit,
                 memory_bytes=int(options.memory_limit * 2**20),
                 result_bytes=options.max_frame,
             ),
             drain_timeout_s=options.drain_timeout,
+            orchestrators=tuple(options.orchestrator or ()),
         )
     )
 
@@ -70,6 +75,9 @@ def run_node(options: argparse.Namespace) -> int:
         names = ", ".join(node.methods)
         return f"node ready on {address}  workers={size}  script={scripts}  methods: {names}"
 
+    gevent.signal_handler(signal.SIGHUP, gevent.spawn, node.reload)
+    if options.watch:
+        gevent.spawn(node.watch)
     return _serve(node, options, ready)
 
 

@@ -128,5 +128,19 @@ class Engine(Protocol):
     def execution(self, call: Call) -> Execution:
         """A fresh context, ready to run the call; ``call.method`` must be in ``methods``."""
 
+    @property
+    def load_s(self) -> float:
+        """Seconds that the slowest script needs to load into a fresh context."""
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether a call has stretched this process's memory so far that a new one is better."""
+
+    def forked(self) -> None:
+        """Note that this is a new process, forked from the one that loaded the scripts."""
+
+    def prepare_all(self) -> None:
+        """Build a spare context for every script."""
+
     def prepare(self) -> bool:
         """Build a spare context if one is missing; False if there was nothing to do."""

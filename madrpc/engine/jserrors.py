@@ -41,7 +41,11 @@ def error_from_parts(
     if name in ("RangeError", "InternalError") and message.startswith(_STACK_OVERFLOW):
         return stack_error(limits)
     message = _clip(message, limits.message_chars)
-    shown = f"{name}: {message}" if name and message else name or message or "(no message)"
+    if name == JavaScriptError.__name__:
+        # A failed nested call that the function let pass: its message has the first name already.
+        shown = message
+    else:
+        shown = f"{name}: {message}" if name and message else name or message or "(no message)"
     return JavaScriptError(
         _clip(shown, limits.message_chars),
         {

@@ -5,7 +5,9 @@ source anew for each context, at about 4 us per 100 characters. What a call need
 is compiled when it is needed. It relies on syntax and on the built-ins that ``HOST`` kept, because
 by then the user's script may have replaced the global ones.
 
-A function named ``__madrpc...`` marks a frame that stack traces leave out.
+A function named ``__madrpc...`` marks a frame that stack traces leave out. Text put together with
+``+`` leaves through ``JSON.stringify``: the engine may hold it as a rope, which the binding cannot
+read.
 """
 
 from typing import Final
@@ -46,16 +48,17 @@ ASYNC = """(function __madrpc_follow(x,s){let r=0,v;
 return function __madrpc_poll(n){return n?n(v,s):r}})"""
 
 #: Helper: the thrown value as name, message and stack, each JSON text, on three lines; a part that
-#: cannot be read is empty. The fourth line tells null from everything else.
+#: cannot be read is empty. The fourth line tells null from everything else. All of it is one JSON
+#: text.
 ERROR = """(function __madrpc_error(e,s){const g=f=>{try{return s(`${f()}`)}catch(_){return '""'}};
 const o=e!==null&&(typeof e==='object'||typeof e==='function');
-return g(()=>o&&e.name!==undefined?e.name:'')+'\\n'
+return s(g(()=>o&&e.name!==undefined?e.name:'')+'\\n'
 +g(()=>o&&e.message!==undefined?e.message:typeof e==='symbol'?e.description:e)+'\\n'
-+g(()=>o&&e.stack!==undefined?e.stack:'')+'\\n'+(e===null?1:0)})"""
++g(()=>o&&e.stack!==undefined?e.stack:'')+'\\n'+(e===null?1:0))})"""
 
 #: Adds ``madrpc.call``; evaluated before the script, and only for scripts that mention it. Value: a
-#: function that, called with nothing, returns the calls queued since last time as JSON text, and,
-#: called with an id, settles that call.
+#: function that, called with nothing, returns the calls queued since last time as JSON text within
+#: JSON text, and, called with an id, settles that call.
 CALL = """(()=>{const P=Promise,s=JSON.stringify,p=JSON.parse,E=Error,w={__proto__:null};
 let q='',i=0;
 madrpc.call=function __madrpc_call(n,a){return new P((y,z)=>{
@@ -63,7 +66,7 @@ if(typeof n!=='string')throw new TypeError('madrpc.call(name, args): name must b
 const j=a===undefined?'{}':s(a);
 if(j===undefined||j[0]!=='{')throw new TypeError('madrpc.call(name, args): args must be an object');
 w[++i]=[y,z];q+=(q?',[':'[')+i+','+s(n)+','+s(j)+']'})};
-return function __madrpc_calls(i,ok,j){if(!i){const t='['+q+']';q='';return t}
+return function __madrpc_calls(i,ok,j){if(!i){const t=s('['+q+']');q='';return t}
 const c=w[i];delete w[i];const v=p(j);if(ok)return void c[0](v);
 const e=new E(v.message);e.name=v.name;e.code=v.code;e.data=v.data;c[1](e)}})()"""
 
@@ -79,4 +82,4 @@ throw new TypeError(`${at}: ${s(name)} begins with _, which is kept for built-in
 if(typeof fn!=='function')throw new TypeError(`${at}(${s(name)}, fn): fn must be a function`);
 if(h[name])throw new Error(`${at}: ${s(name)} is registered twice`);
 h[name]=true;o+=(o?',':'')+s(name);m(name,fn)};
-return function __madrpc_names(){return '['+o+']'}})()"""
+return function __madrpc_names(){return s('['+o+']')}})()"""

@@ -46,8 +46,12 @@ class QuickJSEngine:
         self.methods: dict[str, Script] = {}
         self._spares: dict[str, _Context] = {}
         self._last_used = scripts[0] if scripts else None
+        self._base_rss = _peak_rss()
+        self.load_s = 0.0
         for script in scripts:
+            began = _now()
             self._register(script)
+            self.load_s = max(self.load_s, _now() - began)
 
     def _register(self, script: Script) -> None:
         for name in _registered_names(script, self.limits):
@@ -65,7 +69,27 @@ class QuickJSEngine:
         script = self.methods[call.method]
         self._last_used = script
         context = self._spares.pop(script.name, None) or _Context(script, self.limits)
-        return _Execution(context, call, self.limits)
+        return _Execution(self, context, call)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the process has grown by half the heap limit since it was made.
+
+        An engine that is out of memory may fail to make its error and throw null instead, exactly
+        as ``throw null`` does. The growth tells the two apart, once in a process: so one that has
+        grown is replaced.
+        """
+        return _peak_rss() - self._base_rss > self.limits.memory_bytes // 2
+
+    def forked(self) -> None:
+        """Note that this is a new process: its memory counts from here."""
+        self._base_rss = _peak_rss()
+
+    def prepare_all(self) -> None:
+        """Build a spare context for every script."""
+        for script in self.methods.values():
+            if script.name not in self._spares:
+                self._spares[script.name] = _Context(script, self.limits)
 
     def prepare(self) -> bool:
         """Build a spare context for the script used last, if it has none."""
@@ -85,12 +109,10 @@ class QuickJSEngine:
 class _Context:
     """A QuickJS runtime with the host function and one script loaded."""
 
-    __slots__ = ("_base_rss", "_memory_bytes", "calls", "host", "js", "script")
+    __slots__ = ("calls", "host", "js", "script")
 
     def __init__(self, script: Script, limits: EngineLimits, *, load: bool = True) -> None:
         self.script = script
-        self._memory_bytes = limits.memory_bytes
-        self._base_rss = _peak_rss()
         self.js = quickjs.Context()
         self.js.set_memory_limit(limits.memory_bytes)
         self.js.set_max_stack_size(limits.stack_bytes)
@@ -116,14 +138,6 @@ class _Context:
                 {"file": self.script.name},
             ) from None
 
-    def memory_grew(self) -> bool:
-        """Whether the process grew by at least half the heap limit since the context was made.
-
-        An engine that is out of memory may fail to make its error and throw null instead, exactly
-        as ``throw null`` does; the growth tells the two apart.
-        """
-        return _peak_rss() - self._base_rss > self._memory_bytes // 2
-
 
 def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
     """Load the script once with every check and return what it registered."""
@@ -132,7 +146,7 @@ def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
     context.load(limits)
     while _run_job(context.js, script.name):
         pass
-    names: list[str] = json.loads(names_of())
+    names: list[str] = json.loads(json.loads(names_of()))
     if not names:
         raise ScriptError(
             f"{script.name} registers no function; call madrpc.register(name, fn) in it",
@@ -157,12 +171,13 @@ def _run_job(js: Any, script: str) -> bool:
 class _Execution:
     """One call in its own context."""
 
-    __slots__ = ("_call", "_context", "_holder", "_limits", "_outstanding", "_used_s")
+    __slots__ = ("_call", "_context", "_engine", "_holder", "_limits", "_outstanding", "_used_s")
 
-    def __init__(self, context: _Context, call: Call, limits: EngineLimits) -> None:
+    def __init__(self, engine: QuickJSEngine, context: _Context, call: Call) -> None:
+        self._engine = engine
         self._context = context
         self._call = call
-        self._limits = limits
+        self._limits = engine.limits
         # The function that holds the value returned or thrown: the host's, or the promise's.
         self._holder: Any = context.host
         self._outstanding: set[int] = set()
@@ -247,14 +262,14 @@ class _Execution:
     def _take_calls(self) -> list[NestedCall]:
         if self._context.calls is None:
             return []
-        queued = json.loads(self._enter(self._context.calls))
+        queued = json.loads(json.loads(self._enter(self._context.calls)))
         return [NestedCall(id, method, args) for id, method, args in queued]
 
     def _thrown(self, *, in_stringify: bool) -> MadrpcError:
         """The error for the value the function, or writing its result, threw."""
-        *parts, is_null = self._helper(prelude.ERROR).split("\n")
+        *parts, is_null = json.loads(self._helper(prelude.ERROR)).split("\n")
         name, message, stack = map(json.loads, parts)
-        if is_null == "1" and self._context.memory_grew():
+        if is_null == "1" and self._engine.is_worn:
             return jserrors.memory_error(self._limits)
         error = jserrors.error_from_parts(
             name, message, stack, self._context.script.name, self._limits

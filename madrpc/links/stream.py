@@ -12,6 +12,7 @@ Callbacks run in the hub, so they must not wait for anything.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from errno import EAGAIN, EINTR, EWOULDBLOCK
 from typing import Any
@@ -111,6 +112,14 @@ class Stream:
         self._out.clear()
         self._sock.close()
         self._on_closed(reason)
+
+    def detach(self) -> socket.socket:
+        """Give the socket back; nothing may be queued on it. ``on_closed`` is not called."""
+        sock, self._on_closed = self._sock, lambda reason: None
+        self._sock = socket.socket(sock.family, sock.type, fileno=os.dup(sock.fileno()))
+        own, self._sock = self._sock, sock
+        self.close("detached")
+        return own
 
     def close_when_sent(self, reason: str = "closed") -> None:
         """Close once everything queued so far has left."""

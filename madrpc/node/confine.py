@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 
-__all__ = ["confine"]
+__all__ = ["adopt", "confine"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -35,6 +35,22 @@ def confine(parent_pid: int) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
     _prefer_for_oom_kill()
+
+
+def adopt(parent_pid: int, keep: int) -> None:
+    """Finish what ``confine`` did in a process forked from a confined one.
+
+    Args:
+        parent_pid: the process to die with.
+        keep: the only descriptor besides the standard ones that stays open.
+    """
+    os.closerange(3, keep)
+    os.closerange(keep + 1, _MAX_OPEN_FILES)
+    if sys.platform == "linux":
+        # A fork clears the parent-death signal; the other settings are inherited.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:
+            os._exit(1)
 
 
 def _prctl(option: int, value: int) -> None:

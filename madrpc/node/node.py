@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from madrpc.address import Address
 from madrpc.config import NodeConfig
@@ -16,9 +18,11 @@ from madrpc.errors import Draining, MadrpcError
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
 from madrpc.links.listener import Connection, Listener
 from madrpc.links.usage import ProcessUsage
+from madrpc.node.nesting import depth_of
+from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
 from madrpc.policy.balancer import method_not_found
-from madrpc.policy.jobs import Job, JobState
+from madrpc.policy.job import Job, JobState
 from madrpc.policy.stats import MethodTable
 from madrpc.policy.timing import deadline_from_ms
 from madrpc.protocol.messages import NIL, Request, error_tail, unpack_error
@@ -30,23 +34,70 @@ log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _DRAIN_POLL_S = 0.02
+#: How often script files are looked at while they are watched.
+_WATCH_S = 0.5
 
 
 class _PendingCall:
     """A call of some caller that runs, or waits, in the pool."""
 
-    __slots__ = ("_node", "connection", "id", "job")
+    __slots__ = ("_node", "_pool", "connection", "id", "job")
 
     def __init__(self, node: Node, connection: Connection, id: int) -> None:
         self._node = node
+        self._pool = node.pool
         self.connection = connection
         self.id = id
         self.job: Job | None = None
 
+    def answer(self, tail: bytes) -> None:
+        """The pool is done with the call."""
+        self.connection.respond(self.id, tail)
+
     def cancel(self) -> None:
         """The caller gave the call up."""
         if self.job is not None:
-            self._node.cancelled(self.job)
+            self._node.cancelled(self._pool, self.job)
+
+
+class _NestedReply:
+    """The answer of a call that a function made."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Callable[[bytes], None]) -> None:
+        self.answer = answer
+
+
+class _Cancellation:
+    """How to cancel a call, wherever it runs at the moment."""
+
+    __slots__ = ("cancel",)
+
+    def __init__(self) -> None:
+        self.cancel: Callable[[], None] = lambda: None
+
+
+def _start_or_stop(pool: WorkerPool) -> None:
+    """Start a pool; leave nothing of it running if that fails."""
+    try:
+        pool.start()
+    except BaseException:
+        pool.stop()
+        raise
+
+
+def _fingerprints(paths: Sequence[str]) -> list[tuple[int, int] | None]:
+    """What tells that a file has changed; None for one that cannot be read."""
+    return [_fingerprint(path) for path in paths]
+
+
+def _fingerprint(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 class Node:
@@ -59,11 +110,12 @@ class Node:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
-        self.scripts = [Script.read(path) for path in config.scripts]
-        self.pool = WorkerPool(
-            config.pool, config.limits, self.scripts, config.listener.max_frame, self._answered
-        )
+        self.scripts = self._read_scripts()
+        self.pool = self._new_pool(self.scripts)
+        self._retiring: list[WorkerPool] = []
+        self._reloading = BoundedSemaphore(1)
         self.listener = Listener(config.listener, self)
+        self._outside = Outside(config.orchestrators, config.listener.max_frame)
         self.draining = False
         self._methods: frozenset[str] = frozenset()
         self._stats = MethodTable()
@@ -90,14 +142,44 @@ class Node:
         """Bind, load the scripts in every worker, and begin to accept; return the address."""
         address = self.listener.bind()
         try:
-            self.pool.start()
+            _start_or_stop(self.pool)
         except BaseException:
             self.listener.stop_accepting()
-            self.pool.stop()
             raise
         self._methods = frozenset(self.pool.methods)
+        self._outside.start()
         self.listener.start()
         return address
+
+    def reload(self) -> None:
+        """Load the script files anew. Calls in flight end on the old code.
+
+        A script that cannot be loaded is logged, and the old ones stay.
+        """
+        with self._reloading:
+            try:
+                scripts = self._read_scripts()
+                pool = self._new_pool(scripts)
+                _start_or_stop(pool)
+            except MadrpcError as error:
+                log.error("not reloaded, the old scripts stay: %s", error.message)
+                return
+            old, self.pool = self.pool, pool
+            self.scripts = scripts
+            self._methods = frozenset(pool.methods)
+        log.info("reloaded: %s", ", ".join(f"{s.name}@{s.sha256[:8]}" for s in scripts))
+        self._retiring.append(old)
+        gevent.spawn(self._retire, old)
+
+    def watch(self) -> None:
+        """Reload whenever a script file has changed; never returns."""
+        seen = _fingerprints(self.config.scripts)
+        while True:
+            gevent.sleep(_WATCH_S)
+            now = _fingerprints(self.config.scripts)
+            if now != seen:
+                seen = now
+                self.reload()
 
     def drain(self) -> None:
         """Refuse new calls and wait until the accepted ones are answered, up to the time-out."""
@@ -111,7 +193,9 @@ class Node:
         """Close everything now."""
         self.draining = True
         self.listener.close("the node is stopping")
-        self.pool.stop()
+        self._outside.stop()
+        for pool in (self.pool, *self._retiring):
+            pool.stop()
 
     # ------------------------------------------------------------- calls
 
@@ -129,22 +213,65 @@ class Node:
             connection.respond_error(request.id, error)
         return None
 
-    def cancelled(self, job: Job) -> None:
+    def _read_scripts(self) -> list[Script]:
+        return [Script.read(path) for path in self.config.scripts]
+
+    def _new_pool(self, scripts: Sequence[Script]) -> WorkerPool:
+        config = self.config
+        return WorkerPool(
+            config.pool, config.limits, scripts, config.listener.max_frame, self, self._answered
+        )
+
+    def _retire(self, pool: WorkerPool) -> None:
+        """Stop a pool when its last call has ended."""
+        while pool.is_busy:
+            gevent.sleep(_DRAIN_POLL_S)
+        pool.stop()
+        self._retiring.remove(pool)
+
+    def nested_call(
+        self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
+    ) -> Callable[[], None]:
+        """Run a call that a function makes: through an orchestrator, else in the own pool."""
+        here = _Cancellation()
+
+        def instead() -> bool:
+            if method not in self._methods:
+                return False
+            here.cancel = self._run_nested(method, tail, deadline, answered)
+            return True
+
+        out = self._outside.call(method, tail, deadline, answered, instead)
+        if out is not None:
+            here.cancel = out
+        elif not instead():
+            answered(error_tail(method_not_found(method, self._methods)))
+        return lambda: here.cancel()
+
+    def _run_nested(
+        self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
+    ) -> Callable[[], None]:
+        job = Job(method, tail, deadline, _NestedReply(answered), nested=True)
+        pool = self.pool
+        pool.submit(job)
+        return lambda: self.cancelled(pool, job)
+
+    def cancelled(self, pool: WorkerPool, job: Job) -> None:
         """The caller of a job gave it up."""
         if job.state is not JobState.DONE:
-            self.pool.cancel(job)
+            pool.cancel(job)
             self._stats.failed(job.method, _now() - job.submitted, "Cancelled")
 
     def _submit(self, connection: Connection, request: Request) -> _PendingCall:
         pending = _PendingCall(self, connection, request.id)
         deadline = deadline_from_ms(request.timeout_ms, _now())
-        job = pending.job = Job(request.method, request.tail, deadline, pending)
+        nested = depth_of(request.tail) > 0
+        job = pending.job = Job(request.method, request.tail, deadline, pending, nested=nested)
         self.pool.submit(job)
         return pending
 
     def _answered(self, job: Job, tail: bytes | None, error: MadrpcError | None) -> None:
         """The pool is done with a job."""
-        pending: _PendingCall = job.reply_to
         seconds = _now() - job.submitted
         if tail is None:
             assert error is not None
@@ -154,7 +281,7 @@ class Node:
             self._stats.succeeded(job.method, seconds)
         else:
             self._stats.failed(job.method, seconds, str(unpack_error(tail).get("name")))
-        pending.connection.respond(pending.id, tail)
+        job.reply_to.answer(tail)
 
     # ---------------------------------------------------------- builtins
 
@@ -177,6 +304,7 @@ class Node:
             "state": self.state,
             "uptime_s": round(_now() - self._started, 3),
             "workers": self.config.pool.size,
+            "isolation": self.pool.isolation,
             "methods": sorted(self._methods),
             "scripts": [{"name": s.name, "sha256": s.sha256} for s in self.scripts],
             "limits": {
@@ -202,6 +330,7 @@ class Node:
                 "size": self.config.pool.size,
                 "ready": table.ready,
                 "busy": table.busy,
+                "parked": table.parked,
                 "restarts": self.pool.restarts.restarts,
                 "processes": self._worker_rows(),
             },

@@ -3,23 +3,21 @@
 ::
 
     submit -> JobTable -> Assign -> worker's socketpair -> answer -> JobTable -> next job
-                       -> Kill   -> SIGKILL -> sentinel ready -> reap -> start another
+                       -> Kill   -> SIGKILL -> its end is told -> start another
                        -> Fail   -> the caller's error
 
 Each worker has a private socketpair and shares no lock, queue or pipe with any other, so it may be
-killed at any instant at the cost of its own call. This class alone starts, kills and reaps workers.
+killed at any instant at the cost of its own call. The first worker to load the scripts says how
+long that took; where it is longer than a fork, that worker becomes the zygote which all others are
+forked from, one for each call.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.context import SpawnProcess
-from typing import Any
 
 import gevent
 from gevent import socket
@@ -28,12 +26,33 @@ from gevent.event import AsyncResult, Event
 from madrpc.config import EngineLimits, PoolConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import InternalError, MadrpcError, ScriptError, from_wire
-from madrpc.links.caller import CallerLink
-from madrpc.node.worker import BOOT_ID, WorkerBoot, worker_main
-from madrpc.policy.jobs import Action, Assign, Fail, Job, JobTable, Kill, Slot, SlotState
+from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
+from madrpc.node.member import Worker, cause_of, signal_of
+from madrpc.node.nesting import NestedCalls, Router
+from madrpc.node.processes import (
+    ForkedProcesses,
+    ProcessSource,
+    SpawnedProcesses,
+)
+from madrpc.node.recycling import Recycler
+from madrpc.node.worker import WorkerBoot
+from madrpc.policy.job import (
+    Action,
+    Assign,
+    Drop,
+    Fail,
+    Job,
+    Kill,
+    Requeued,
+    Retire,
+    Slot,
+    SlotState,
+    Wake,
+)
+from madrpc.policy.jobs import JobTable
 from madrpc.policy.restarts import RestartPolicy
 from madrpc.policy.timing import ms_left
-from madrpc.protocol.messages import Response, unpack_response_tail
+from madrpc.protocol.messages import Request, unpack_request_tail, unpack_response_tail
 
 __all__ = ["WorkerPool"]
 
@@ -41,30 +60,17 @@ log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _TICK_S = 0.02
-#: A worker takes its frames at once unless it is busy or stopped, and both are the job table's
-#: business; this only bounds the wait for one that will never read again.
-_WORKER_STALL_S = 600.0
+_RECYCLE_S = 1.0
 #: A worker may take this long to start and load the scripts.
 _BOOT_TIMEOUT_S = 60.0
-_BOOT = "boot"
-# spawn, said aloud: fork would copy the hub, its watchers and every socket into the worker, and
-# under forkserver a worker that hangs outlives its node.
-_spawn = multiprocessing.get_context("spawn")
+#: Killed workers are gone within this time, unless the zygote that would reap them is stuck.
+_STOP_TIMEOUT_S = 2.0
+#: A fork, with the exit and the reaping of the child, costs about 2 ms for a process with a loaded
+#: bundle; scripts that load faster than this are cheaper to load anew.
+_SNAPSHOT_WORTH_S = 0.004
+_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
 Answer = Callable[[Job, bytes | None, MadrpcError | None], None]
-
-
-class _Worker:
-    """A process, the link to it, and the slot it fills."""
-
-    __slots__ = ("kill_reason", "link", "process", "slot", "started")
-
-    def __init__(self, slot: Slot, process: SpawnProcess) -> None:
-        self.slot = slot
-        self.process = process
-        self.link: CallerLink | None = None
-        self.kill_reason: str | None = None
-        self.started = _now()
 
 
 class WorkerPool:
@@ -72,6 +78,7 @@ class WorkerPool:
 
     Args:
         scripts: what every worker loads.
+        router: where calls that functions make run.
         answer: called once for each submitted job, with its encoded answer or an error.
     """
 
@@ -81,20 +88,25 @@ class WorkerPool:
         limits: EngineLimits,
         scripts: Sequence[Script],
         max_frame: int,
+        router: Router,
         answer: Answer,
     ) -> None:
         self.config = config
         self.table = JobTable(config, limits.time_s)
-        self.restarts = RestartPolicy(config.size)
+        self.restarts = RestartPolicy(1)
+        self.nested = NestedCalls(router, self._wake)
         self.methods: list[str] = []
+        self.isolation = ""
         self._boot = WorkerBoot(tuple(scripts), limits, max_frame, os.getpid())
         self._max_frame = max_frame
         self._answer = answer
-        self._workers: dict[int, _Worker] = {}
-        self._first_boot: AsyncResult[list[str]] = AsyncResult()
+        self._source: ProcessSource = SpawnedProcesses()
+        self._zygote: Worker | None = None
+        self._workers: dict[int, Worker] = {}
+        self._first_boot: AsyncResult[None] = AsyncResult()
         self._stopping = False
-        self._ticker: gevent.Greenlet[..., None] | None = None
-        self._reaped = Event()
+        self._upkeep: list[gevent.Greenlet[..., None]] = []
+        self._ended = Event()
 
     def __repr__(self) -> str:
         return f"<WorkerPool {self.table} {self.restarts}>"
@@ -102,16 +114,16 @@ class WorkerPool:
     # ----------------------------------------------------------- public
 
     def start(self) -> None:
-        """Start every worker and wait until the first one has loaded the scripts.
+        """Start workers and wait until the first one has loaded the scripts.
 
         Raises:
             ScriptError: a script cannot be loaded.
             InternalError: workers die while starting.
         """
         self._reconcile()
-        self._ticker = gevent.spawn(self._tick_forever)
+        self._upkeep = [gevent.spawn(self._tick_forever), gevent.spawn(self._recycle_forever)]
         try:
-            self.methods = self._first_boot.get(timeout=_BOOT_TIMEOUT_S)
+            self._first_boot.get(timeout=_BOOT_TIMEOUT_S)
         except gevent.Timeout:
             raise InternalError(
                 f"no worker process got ready within {_BOOT_TIMEOUT_S:g} s; "
@@ -124,51 +136,78 @@ class WorkerPool:
 
     def cancel(self, job: Job) -> None:
         """Give a job up; ``answer`` is not called for it any more."""
+        self.nested.forget(job)
         self._perform(self.table.cancel(job, _now()))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job waits, runs or is parked."""
+        table = self.table
+        return bool(table.queued or table.busy or table.parked)
 
     def workers(self) -> dict[int, Slot]:
         """The slot of each worker process, by process id."""
-        running = self._workers.values()
-        return {worker.process.pid: worker.slot for worker in running if worker.process.pid}
+        return {pid: worker.slot for worker in self._workers.values() if (pid := worker.pid)}
 
     def stop(self) -> None:
-        """Kill every worker and wait until all are reaped."""
+        """Kill every worker and wait until all have ended."""
         self._stopping = True
-        if self._ticker is not None:
-            self._ticker.kill()
+        gevent.killall(self._upkeep)
         for worker in list(self._workers.values()):
-            self._kill(worker, "the node is stopping")
-        while self._workers:
-            self._reaped.clear()
-            self._reaped.wait()
+            worker.kill("the node is stopping")
+        self._wait_for_ends(_STOP_TIMEOUT_S)
+        self._source.stop()
+        if self._zygote is not None:
+            self._zygote.kill("the node is stopping")
+        self._wait_for_ends(None)
+
+    def _wait_for_ends(self, timeout_s: float | None) -> None:
+        """Wait until no worker is left, and no zygote if there is time for ever."""
+        with gevent.Timeout(timeout_s, False):
+            while self._workers or (timeout_s is None and self._zygote is not None):
+                self._ended.clear()
+                self._ended.wait()
 
     # ------------------------------------------------------- performing
 
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if type(action) is Assign:
-                self._assign(action.slot, action.job)
-            elif type(action) is Fail:
-                self._answer(action.job, None, action.error)
-            elif type(action) is Kill:
-                worker = self._workers.get(action.slot.id)
-                if worker is not None:
-                    self._kill(worker, action.reason)
+                job = action.job
+                link = self._workers[action.slot.id].link
+                link.start(job, ms_left(job.deadline, job.started))
+            elif type(action) is Wake:
+                self._workers[action.slot.id].link.answer(*action.answer)
+            else:
+                self._perform_end(action)
+        if self.table.single_use and actions:
+            self._reconcile()
 
-    def _assign(self, slot: Slot, job: Job) -> None:
-        link = self._workers[slot.id].link
-        assert link is not None
-        link.call(job, ms_left(job.deadline, job.started), job.tail)
+    def _perform_end(self, action: Action) -> None:
+        if isinstance(action, Fail):
+            self.nested.forget(action.job)
+            self._answer(action.job, None, action.error)
+        elif isinstance(action, Requeued):
+            self.nested.forget(action.job)
+        elif isinstance(action, (Kill, Retire, Drop)):
+            worker = self._workers.get(action.slot.id)
+            if worker is not None:
+                self._perform_on(worker, action)
 
-    def _kill(self, worker: _Worker, reason: str) -> None:
-        """Kill a worker; its slot is dead from this moment on, its process once it is reaped."""
-        if worker.kill_reason is None:
-            worker.kill_reason = reason
+    def _perform_on(self, worker: Worker, action: Kill | Retire | Drop) -> None:
+        if isinstance(action, Drop):
+            worker.link.drop(action.job)
+        elif isinstance(action, Retire):
+            # It leaves by itself when its socket ends.
+            worker.kill_reason = "retired"
+            worker.link.close("retired")
+        else:
             if not self._stopping:
-                log.info("killing worker %s: %s", worker.process.pid, reason)
-        if worker.link is not None:
-            worker.link.close(reason)
-        worker.process.kill()
+                log.info("killing worker %s: %s", worker.pid, action.reason)
+            worker.kill(action.reason)
+
+    def _wake(self, job: Job, n: int, answer: bytes) -> None:
+        self._perform(self.table.wake(job, (n, answer), _now()))
 
     # -------------------------------------------------------- processes
 
@@ -176,85 +215,132 @@ class WorkerPool:
         """Start as many workers as are missing."""
         if self._stopping:
             return
-        for _ in range(self.restarts.to_start(len(self._workers), _now())):
+        have = self.table.unparked if self.table.single_use else len(self._workers)
+        for _ in range(self.restarts.to_start(have, _now())):
             self._start_worker()
 
     def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()
-        child_sock = _plain(theirs)
-        process = _spawn.Process(
-            target=worker_main, args=(child_sock, self._boot), name="madrpc-worker", daemon=True
-        )
-        try:
-            process.start()
-        except OSError as error:
-            log.error("cannot start a worker process: %s", error.strerror)
-            self.restarts.died(in_call=False, lived_s=0.0, now=_now())
-            ours.close()
-            return
-        finally:
-            child_sock.close()
         slot = self.table.add_slot()
-        worker = self._workers[slot.id] = _Worker(slot, process)
-        worker.link = CallerLink(
-            ours,
-            self._max_frame,
-            lambda token, response: self._on_answer(worker, token, response),
-            lambda reason, tokens: self._on_link_lost(worker),
-            _WORKER_STALL_S,
-        )
-        boot_id = worker.link.expect(_BOOT)
-        assert boot_id == BOOT_ID
-        gevent.spawn(self._reap, worker)
+        worker = self._workers[slot.id] = Worker(self, slot, ours, self._max_frame)
+        try:
+            worker.process = self._source.start(
+                theirs, self._boot, lambda status: self._worker_ended(worker, status)
+            )
+        except OSError as error:
+            log.error("cannot start a worker process: %s", error.strerror or error)
+            worker.kill_reason = "it did not start"
+            self._worker_ended(worker, 1)
 
-    def _reap(self, worker: _Worker) -> None:
-        """Wait for the process to end, account for it, and fill its place."""
-        gevent.socket.wait_read(worker.process.sentinel)
-        worker.process.join()
-        exit_code = worker.process.exitcode
-        if worker.link is not None:
-            worker.link.close("the worker ended")
-        worker.process.close()
-        del self._workers[worker.slot.id]
-        self._account(worker, exit_code)
-        self._reaped.set()
-
-    def _account(self, worker: _Worker, exit_code: int | None) -> None:
-        slot = worker.slot
+    def _worker_ended(self, worker: Worker, status: int) -> None:
+        """Account for a process that has ended, and fill its place."""
+        worker.link.close("the worker ended")
+        self._ended.set()
+        if worker is self._zygote:
+            self._zygote = None
+        if self._workers.pop(worker.slot.id, None) is None:
+            return
+        slot, now = worker.slot, _now()
         starting = slot.state is SlotState.STARTING
-        in_call = slot.job is not None or (worker.kill_reason is not None and not starting)
         if starting:
-            self._boot_failed(InternalError(f"a worker process {_cause(exit_code)} while starting"))
-        if not self._stopping and worker.kill_reason is None:
-            log.warning("worker %s", _cause(exit_code))
-        now = _now()
-        self.restarts.died(in_call=in_call, lived_s=now - worker.started, now=now)
-        self._perform(self.table.slot_lost(slot, now, _cause(exit_code), _signal(exit_code)))
+            self._boot_failed(InternalError(f"a worker process {cause_of(status)} while starting"))
+        if worker.kill_reason is None and not self._stopping:
+            log.warning("worker %s", cause_of(status))
+        if worker.kill_reason != "retired":
+            blamed = slot.job is not None or (worker.kill_reason is not None and not starting)
+            self.restarts.died(in_call=blamed, lived_s=now - worker.started, now=now)
+        self._perform(self.table.slot_lost(slot, now, cause_of(status), signal_of(status)))
         self._reconcile()
+
+    def _choose_isolation(self, scout: Worker, load_s: float) -> None:
+        """Settle how calls are kept apart, now that the time to load the scripts is known."""
+        if not self.isolation:
+            heavy = self.config.isolation == "auto" and load_s > _SNAPSHOT_WORTH_S
+            self.isolation = "snapshot" if heavy else self.config.isolation
+            if self.isolation == "auto":
+                self.isolation = "context"
+            log.info(
+                "isolation %s: the scripts load in %.1f ms, a fork takes about 2 ms",
+                self.isolation,
+                load_s * 1000,
+            )
+        if self.isolation == "snapshot":
+            scout.link.become_zygote()
+        else:
+            self.restarts.wanted = self.config.size
+            self._perform(self.table.slot_ready(scout.slot, _now()))
+
+    def _use_zygote(self, scout: Worker) -> None:
+        """Fork all further workers from this one, which is ready for it."""
+        control = scout.link.detach()
+        del self._workers[scout.slot.id]
+        self.table.slot_lost(scout.slot, _now(), "", None)
+        self._zygote = scout
+        self._source = ForkedProcesses(control, self._zygote_lost)
+        self.table.single_use = True
+        # As many again wait ready as may run at once, so that no call waits for a fork.
+        self.restarts.wanted = 2 * self.config.size
+
+    def _zygote_lost(self) -> None:
+        """Load the scripts anew in a new process, which becomes the next zygote."""
+        if not self._stopping:
+            log.warning("the process that holds the loaded scripts ended; starting another")
+            if self._zygote is not None:
+                self._zygote.kill("it closed its socket")
+            self.table.condemn(worker.slot for worker in self._workers.values())
+            self._source = SpawnedProcesses()
+            self.restarts.wanted = 1
 
     # ----------------------------------------------------------- events
 
-    def _on_answer(self, worker: _Worker, token: Any, response: Response) -> None:
-        if token is _BOOT:
-            self._on_boot(worker, response)
-            return
-        job: Job = token
-        if worker.slot.job is not job:
-            return
-        wanted = not job.cancelled
-        actions = self.table.finish(worker.slot, _now())
-        if wanted:
-            self._answer(job, response.tail, None)
-        self._perform(actions)
-
-    def _on_boot(self, worker: _Worker, response: Response) -> None:
-        error, result = unpack_response_tail(response.tail)
+    def booted(self, worker: Worker, tail: bytes) -> None:
+        """A worker has loaded the scripts, or says why it could not."""
+        error, result = unpack_response_tail(tail)
         if error is not None:
             self._boot_failed(from_wire(error))
             return
-        if not self._first_boot.ready():
-            self._first_boot.set(result["methods"])
-        self._perform(self.table.slot_ready(worker.slot, _now()))
+        if "zygote" in result:
+            self._use_zygote(worker)
+        elif self._source_is_spawning and worker.slot.state is SlotState.STARTING:
+            self.methods = self.methods or result["methods"]
+            self._choose_isolation(worker, result["load_s"])
+        else:
+            self._perform(self.table.slot_ready(worker.slot, _now()))
+        if not self._first_boot.ready() and self.table.ready:
+            self._first_boot.set()
+        self._reconcile()
+
+    @property
+    def _source_is_spawning(self) -> bool:
+        return isinstance(self._source, SpawnedProcesses)
+
+    def done(self, slot: Slot, job: Job, tail: bytes) -> None:
+        """A worker has run a job to its end."""
+        if slot.job is not job:
+            return
+        self.nested.forget(job)
+        wanted = not job.cancelled
+        actions = self.table.finish(slot, _now())
+        if wanted:
+            self._answer(job, tail, None)
+        self._perform(actions)
+
+    def parked(self, slot: Slot, job: Job) -> None:
+        """A worker has set a job aside that waits."""
+        if slot.job is job:
+            self._perform(self.table.park(slot, _now()))
+
+    def called(self, job: Job, n: int, request: Request) -> None:
+        """A job calls a function, sleeps or logs."""
+        if request.method == SLEEP_METHOD:
+            self.nested.sleep(job, n, request)
+        elif request.method == RETIRE_METHOD:
+            if job.slot is not None:
+                job.slot.worn = True
+        elif request.method == LOG_METHOD:
+            _log_lines(job, request)
+        elif not job.cancelled:
+            self.nested.call(job, n, request)
 
     def _boot_failed(self, error: MadrpcError) -> None:
         # A script that fails in the first worker fails in all; what dies without saying why may
@@ -264,11 +350,6 @@ class WorkerPool:
             self._first_boot.set_exception(error)
         elif self._first_boot.ready() and not self._stopping:
             log.error("a worker failed to start: %s", error.message)
-
-    def _on_link_lost(self, worker: _Worker) -> None:
-        """The worker closed its end: it is ending, or must be made to."""
-        if worker.kill_reason is None:
-            worker.process.kill()
 
     def _tick_forever(self) -> None:
         while True:
@@ -280,26 +361,20 @@ class WorkerPool:
                     worker.slot.state is SlotState.STARTING
                     and now > worker.started + _BOOT_TIMEOUT_S
                 ):
-                    self._kill(worker, "it did not get ready")
+                    worker.kill("it did not get ready")
             self._reconcile()
 
-
-def _plain(sock: socket.socket) -> Any:
-    """The standard library's socket for the same descriptor: what a spawned child can unpickle."""
-    import socket as stdlib_socket
-
-    return stdlib_socket.socket(fileno=sock.detach())
-
-
-def _signal(exit_code: int | None) -> int | None:
-    return -exit_code if exit_code is not None and exit_code < 0 else None
+    def _recycle_forever(self) -> None:
+        recycler = Recycler(self.config)
+        while not self.table.single_use:
+            gevent.sleep(_RECYCLE_S)
+            worker = recycler.pick(self._workers.values())
+            if worker is not None:
+                log.info("replacing worker %s after %d calls", worker.pid, worker.slot.calls)
+                self._perform(self.table.retire(worker.slot))
 
 
-def _cause(exit_code: int | None) -> str:
-    number = _signal(exit_code)
-    if number is None:
-        return f"exited with status {exit_code}"
-    try:
-        return f"was ended by {signal.Signals(number).name}"
-    except ValueError:
-        return f"was ended by signal {number}"
+def _log_lines(job: Job, request: Request) -> None:
+    _, args, _ = unpack_request_tail(request.tail)
+    for level, text in args["lines"]:
+        log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)

@@ -13,31 +13,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from madrpc.config import EngineLimits
-from madrpc.engine.interface import Call, Done, Engine, Script
-from madrpc.errors import (
-    CallTimeout,
-    InternalError,
-    MadrpcError,
-    MethodNotFound,
-    PayloadTooLarge,
-    ResultNotSerializable,
-    TimeLimitExceeded,
-)
-from madrpc.node.confine import confine
+from madrpc.engine.interface import Engine, Script
+from madrpc.errors import MadrpcError
+from madrpc.node.confine import adopt, confine
+from madrpc.node.dialect import BOOT_ID, ZYGOTE_METHOD
+from madrpc.node.runner import CallRunner
+from madrpc.node.zygote import run_zygote
+from madrpc.protocol.frames import FrameDecoder
 from madrpc.protocol.messages import (
+    Cancel,
     Request,
+    Response,
     error_tail,
+    parse_message,
     response_head,
     result_tail,
-    unpack_request_tail,
 )
-from madrpc.protocol.session import ServerSession
-from madrpc.protocol.values import args_to_json, result_from_json
 
-__all__ = ["BOOT_ID", "WorkerBoot", "worker_main"]
+__all__ = ["WorkerBoot", "worker_main"]
 
-#: Id of the answer a worker sends unasked once its scripts are loaded, or failed to.
-BOOT_ID = 0
 _RECV_BYTES = 256 * 1024
 
 
@@ -59,12 +53,12 @@ def worker_main(sock: socket.socket, boot: WorkerBoot) -> None:
     try:
         engine = _load_engine(boot)
     except MadrpcError as error:
-        _send(sock, BOOT_ID, error_tail(error))
+        _say_booted(sock, error_tail(error))
         return
     gc.collect()
     gc.freeze()
-    _send(sock, BOOT_ID, result_tail({"methods": sorted(engine.methods), "pid": os.getpid()}))
-    Worker(sock, engine, boot.max_frame).run()
+    _say_booted(sock, result_tail({"methods": sorted(engine.methods), "load_s": engine.load_s}))
+    _serve(sock, engine, boot.max_frame, keep_spare=True)
 
 
 def _load_engine(boot: WorkerBoot) -> Engine:
@@ -73,92 +67,52 @@ def _load_engine(boot: WorkerBoot) -> Engine:
     return QuickJSEngine(boot.scripts, boot.limits)
 
 
-class Worker:
-    """Serves one socket until it ends."""
-
-    def __init__(self, sock: socket.socket, engine: Engine, max_frame: int) -> None:
-        self._sock = sock
-        self._engine = engine
-        self._max_frame = max_frame
-        self._session = ServerSession(max_frame)
-
-    def run(self) -> None:
-        """Answer requests until the node closes the socket."""
-        while data := self._receive():
-            for message in self._session.receive(data):
-                if isinstance(message, Request):
-                    _send(self._sock, message.id, self._answer(message))
-            if self._session.error is not None:
-                return
-
-    def _receive(self) -> bytes:
-        """The next bytes; while there are none, a spare context is made ready."""
-        try:
-            return self._sock.recv(_RECV_BYTES, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            self._engine.prepare()
-        except ConnectionError:
-            return b""
-        try:
-            return self._sock.recv(_RECV_BYTES)
-        except ConnectionError:
-            return b""
-
-    def _answer(self, request: Request) -> bytes:
-        try:
-            return self._run(request)
-        except MadrpcError as error:
-            return error_tail(error)
-        except Exception as error:
-            # One call's fault must not cost the worker; the type and text go to the caller.
-            return error_tail(InternalError(f"the worker failed: {type(error).__name__}: {error}"))
-
-    def _run(self, request: Request) -> bytes:
-        method, args, _meta = unpack_request_tail(request.tail)
-        if method not in self._engine.methods:
-            raise MethodNotFound(f"no function is called {method!r} on this node")
-        call = Call(method, args_to_json(args), self._time_limit(request.timeout_ms))
-        execution = self._engine.execution(call)
-        try:
-            step = execution.start()
-            assert isinstance(step, Done)
-            return self._encode(step.result)
-        except TimeLimitExceeded:
-            if call.time_s < self._engine.limits.time_s:
-                raise _deadline_passed(call.time_s) from None
-            raise
-        finally:
-            execution.close()
-
-    def _time_limit(self, timeout_ms: int) -> float:
-        limit = self._engine.limits.time_s
-        return min(limit, timeout_ms / 1000) if timeout_ms else limit
-
-    def _encode(self, result: str) -> bytes:
-        try:
-            tail = result_tail(result_from_json(result))
-        except UnicodeEncodeError as error:
-            raise ResultNotSerializable(
-                "the result has text with a lone surrogate, which UTF-8 cannot carry"
-            ) from error
-        if len(tail) > self._max_frame - 7:
-            raise PayloadTooLarge(
-                f"the result is {len(tail)} bytes long and the limit is {self._max_frame}; "
-                "return less at once or raise --max-frame on every server",
-                {"size": len(tail), "limit": self._max_frame},
-            )
-        return tail
+def _say_booted(sock: socket.socket, tail: bytes) -> None:
+    sock.sendall(response_head(BOOT_ID, len(tail)) + tail)
 
 
-def _deadline_passed(ran_s: float) -> CallTimeout:
-    return CallTimeout(
-        f"the deadline passed after the function had run for {ran_s:.2f} s; the call was stopped",
-        {"ran_ms": round(ran_s * 1000)},
-    )
-
-
-def _send(sock: socket.socket, id: int, tail: bytes) -> None:
+def _serve(sock: socket.socket, engine: Engine, max_frame: int, *, keep_spare: bool) -> None:
+    """Run calls until the node closes the socket."""
+    runner = CallRunner(engine, max_frame, sock.sendall)
+    decoder = FrameDecoder(max_frame)
     try:
-        sock.sendall(response_head(id, len(tail)) + tail)
+        while data := _receive(sock, engine if keep_spare else None):
+            for frame in decoder.feed(data):
+                message = parse_message(frame)
+                if type(message) is Request:
+                    if message.method == ZYGOTE_METHOD:
+                        _become_zygote(sock, engine, max_frame)
+                        return
+                    runner.start(message)
+                elif type(message) is Response:
+                    runner.answered(message)
+                elif type(message) is Cancel:
+                    runner.drop(message.id)
     except ConnectionError:
-        pass  # the node is gone; the next receive sees it and ends the worker
+        pass  # the node is gone, and so is the reason to live
+
+
+def _receive(sock: socket.socket, engine: Engine | None) -> bytes:
+    """The next bytes; while there are none, a spare context is made ready."""
+    if engine is not None:
+        try:
+            return sock.recv(_RECV_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            engine.prepare()
+    return sock.recv(_RECV_BYTES)
+
+
+def _become_zygote(control: socket.socket, engine: Engine, max_frame: int) -> None:
+    """Load every script into a context, and fork a child with them for each call from now on."""
+    engine.prepare_all()
+    zygote_pid = os.getpid()
+
+    def serve_child(sock: socket.socket) -> None:
+        adopt(zygote_pid, keep=sock.fileno())
+        sock.setblocking(True)
+        engine.forked()
+        _say_booted(sock, result_tail({}))
+        _serve(sock, engine, max_frame, keep_spare=False)
+
+    _say_booted(control, result_tail({"zygote": True}))
+    run_zygote(control, serve_child)

@@ -14,7 +14,7 @@ import gevent
 from madrpc.config import HEALTH_TIMEOUT_S, ORCHESTRATOR_GRACE_S
 from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, Overloaded, from_wire
 from madrpc.links.listener import Connection
-from madrpc.orchestrator.upstream import Upstream
+from madrpc.links.upstream import Upstream
 from madrpc.policy.balancer import Balancer, NodeRecord, NodeState
 from madrpc.policy.retry import RetryBudget, should_retry
 from madrpc.policy.stats import MethodTable

@@ -12,9 +12,9 @@ from madrpc.config import CONNECT_TIMEOUT_S, OrchestratorConfig
 from madrpc.errors import Draining
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
 from madrpc.links.listener import Cancellable, Connection, Listener
+from madrpc.links.upstream import Upstream
 from madrpc.links.usage import ProcessUsage
 from madrpc.orchestrator.forwarder import Forwarder
-from madrpc.orchestrator.upstream import Upstream
 from madrpc.protocol.messages import Request
 from madrpc.version import PROTOCOL_VERSION, __version__
 
@@ -134,7 +134,7 @@ class Orchestrator:
             "connections": len(self.listener.connections),
             "workers": {
                 key: sum(answer["workers"][key] for answer in answers)
-                for key in ("size", "ready", "busy", "restarts")
+                for key in ("size", "ready", "busy", "parked", "restarts")
             },
             "front_end": self._usage.front_end(),
             "methods": forwarder.stats.snapshot(),

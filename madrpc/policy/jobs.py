@@ -6,177 +6,105 @@ A pure table: it is told what happened and when, and returns the actions that th
 
               submit            slot free             finish
     (caller) -------> QUEUED ------------> RUNNING ------------> DONE
-                        |  ^                 |  |
-      queue full,       |  |  worker lost,   |  | deadline, limit, cancel:
-      deadline, cancel  |  +--- 1st time ----+  | the worker is killed
-                        v                       v
-                       DONE                    DONE
+                        |  ^               ^  |  |
+      queue full,       |  |  worker lost  |  |  | deadline, limit, cancel:
+      deadline, cancel  |  +---------------+--+  | the worker is killed
+                        v          wake |  | park
+                       DONE             PARKED --> DONE (deadline, cancel: the context is dropped)
 
-Calls wait in one queue and are bound to a worker only when that worker is free to start them.
+Calls wait in one queue and are bound to a worker only when that worker is free to start them. A
+call that waits for nested calls or a timer is parked: its context stays in its worker, which serves
+others meanwhile. When what it waits for has come, it is the next thing that worker runs. Nested
+calls go before new ones, so that work begun is finished first and a full pool never waits for
+itself.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable
 from typing import Any
 
 from madrpc.config import NODE_GRACE_S, PoolConfig
-from madrpc.errors import (
-    CallTimeout,
-    MadrpcError,
-    Overloaded,
-    TimeLimitExceeded,
-    WorkerCrashed,
+from madrpc.policy.backlog import Backlog
+from madrpc.policy.job import (
+    Action,
+    Assign,
+    Drop,
+    Fail,
+    Job,
+    JobState,
+    Kill,
+    Requeued,
+    Retire,
+    Slot,
+    SlotState,
+    Wake,
 )
 from madrpc.policy.timing import DeadlineTable
+from madrpc.policy.verdicts import crashed, over_limit, overloaded, too_late
 
-__all__ = ["Action", "Assign", "Fail", "Job", "JobState", "JobTable", "Kill", "Slot", "SlotState"]
+__all__ = ["CANCEL_GRACE_S", "MOST_PARKED", "JobTable"]
 
 #: A cancelled call may end by itself within this time; then its worker is killed.
 CANCEL_GRACE_S = 0.1
+#: A worker with this many parked calls takes no new ones, only nested ones.
+MOST_PARKED = 64
 #: Weight of the newest call in the moving average of run times.
 _AVERAGE_WEIGHT = 0.1
 
 
-class JobState(Enum):
-    """Where a job is."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-
-
-class SlotState(Enum):
-    """Where a worker process is.
-
-    STARTING leaves by ``slot_ready`` (to IDLE) or ``slot_lost``; IDLE by an assignment (to BUSY),
-    by loss or by a kill; BUSY by the end of its call (to IDLE), by loss or by a kill (to DYING);
-    DYING only by ``slot_lost``.
-    """
-
-    STARTING = "starting"
-    IDLE = "idle"
-    BUSY = "busy"
-    DYING = "dying"
-
-
-class Job:
-    """One call on its way through a node.
-
-    Attributes:
-        method: name of the function.
-        tail: method, args and meta as they came, encoded.
-        deadline: local instant by which the caller wants the answer, or None.
-        reply_to: whatever the pool needs to answer the caller.
-    """
-
-    __slots__ = (
-        "cancelled",
-        "crashes",
-        "deadline",
-        "method",
-        "reply_to",
-        "slot",
-        "started",
-        "state",
-        "submitted",
-        "tail",
-        "tick",
-    )
-
-    def __init__(self, method: str, tail: bytes, deadline: float | None, reply_to: Any) -> None:
-        self.method = method
-        self.tail = tail
-        self.deadline = deadline
-        self.reply_to = reply_to
-        self.state = JobState.QUEUED
-        self.slot: Slot | None = None
-        self.submitted = 0.0
-        self.started = 0.0
-        self.crashes = 0
-        self.cancelled = False
-        self.tick = 0
-
-    def __repr__(self) -> str:
-        return f"<Job {self.method} {self.state.value}, crashes={self.crashes}>"
-
-
-class Slot:
-    """One worker process as the table sees it."""
-
-    __slots__ = ("calls", "id", "job", "state")
-
-    def __init__(self, id: int) -> None:
-        self.id = id
-        self.state = SlotState.STARTING
-        self.job: Job | None = None
-        self.calls = 0
-
-    def __repr__(self) -> str:
-        return f"<Slot {self.id} {self.state.value} job={self.job}>"
-
-
-@dataclass(slots=True)
-class Assign:
-    """Send the job to the slot's worker."""
-
-    slot: Slot
-    job: Job
-
-
-@dataclass(slots=True)
-class Kill:
-    """Kill the slot's worker at once; nothing it still says counts."""
-
-    slot: Slot
-    reason: str
-
-
-@dataclass(slots=True)
-class Fail:
-    """Answer the job's caller with the error."""
-
-    job: Job
-    error: MadrpcError
-
-
-Action = Assign | Kill | Fail
-
-
 class JobTable:
-    """Owner of every job and slot of a node."""
+    """Owner of every job and slot of a node.
 
-    def __init__(self, config: PoolConfig, time_limit_s: float) -> None:
+    Args:
+        single_use: each slot is for one call only and is replaced when that has ended; then there
+            are more slots than may run at once, so that a fresh one is always at hand.
+    """
+
+    def __init__(
+        self, config: PoolConfig, time_limit_s: float, *, single_use: bool = False
+    ) -> None:
         self._config = config
+        self.single_use = single_use
         self._time_limit_s = time_limit_s
-        self._queue: deque[Job] = deque()
-        self._queued = 0
-        self._queued_bytes = 0
-        self._idle: deque[Slot] = deque()
+        self._backlog: Backlog[Job] = Backlog(
+            config.queue_size, config.queue_bytes, lambda job: job.state is JobState.QUEUED
+        )
+        self._idle: dict[Slot, None] = {}
         self._deadlines: DeadlineTable[Job] = DeadlineTable()
         self._average_s = 0.0
         self._next_slot = 0
         self.slots: dict[int, Slot] = {}
 
     def __repr__(self) -> str:
-        return f"<JobTable {self._queued} queued, {self.busy} of {len(self.slots)} workers busy>"
+        return f"<JobTable {self.queued} queued, {self.busy} of {len(self.slots)} workers busy>"
 
     @property
     def queued(self) -> int:
         """Jobs waiting for a worker."""
-        return self._queued
+        return len(self._backlog)
 
     @property
     def queued_bytes(self) -> int:
         """Bytes of the jobs waiting for a worker."""
-        return self._queued_bytes
+        return self._backlog.bytes
 
     @property
     def busy(self) -> int:
         """Workers that run a job."""
         return sum(slot.job is not None for slot in self.slots.values())
+
+    @property
+    def parked(self) -> int:
+        """Jobs that wait inside a worker for nested calls or timers."""
+        return sum(len(slot.parked) for slot in self.slots.values())
+
+    @property
+    def unparked(self) -> int:
+        """Workers that are alive and hold no parked job."""
+        return sum(
+            slot.state is not SlotState.DYING and not slot.parked for slot in self.slots.values()
+        )
 
     @property
     def ready(self) -> int:
@@ -188,32 +116,65 @@ class JobTable:
     def submit(self, job: Job, now: float) -> list[Action]:
         """Take a new job: it starts, waits, or is refused because the queue is full."""
         job.submitted = now
-        if self._idle:
-            return [self._start(self._idle.popleft(), job, now)]
-        config = self._config
-        if self._queued >= config.queue_size or (
-            self._queued and self._queued_bytes + len(job.tail) > config.queue_bytes
-        ):
+        slot = self._idle_slot(job)
+        if slot is not None:
+            return [self._start(slot, job, now)]
+        if not job.nested and not self._backlog.has_room(len(job.tail)):
             job.state = JobState.DONE
-            return [Fail(job, self._overloaded())]
-        self._enqueue(job)
-        self._queue.append(job)
+            return [Fail(job, overloaded(self.queued, self._config.size, self._average_s))]
+        self._enqueue(job, first=False)
         return []
 
     def finish(self, slot: Slot, now: float) -> list[Action]:
         """Note that the slot's worker answered its job; it may take the next one."""
         job = slot.job
         if job is not None:
-            self._average_s += _AVERAGE_WEIGHT * (now - job.started - self._average_s)
+            ran_s = job.ran_s + now - job.started
+            self._average_s += _AVERAGE_WEIGHT * (ran_s - self._average_s)
             self._forget(job)
         slot.calls += 1
+        if self.single_use or (slot.worn and not slot.parked):
+            slot.state = SlotState.DYING
+            return [Retire(slot), *self._fill(now)]
         return self._next(slot, now)
+
+    def park(self, slot: Slot, now: float) -> list[Action]:
+        """Note that the slot's job waits for something; the worker may serve others."""
+        job = slot.job
+        if job is None:
+            return []
+        self._deadlines.discard(job, job.tick)
+        slot.job = None
+        if job.cancelled:
+            job.state = JobState.DONE
+            if self.single_use:
+                slot.state = SlotState.DYING
+                return [Retire(slot), *self._fill(now)]
+            return [Drop(slot, job), *self._next(slot, now)]
+        job.ran_s += now - job.started
+        job.state = JobState.PARKED
+        slot.parked[job] = None
+        if job.deadline is not None:
+            job.tick = self._deadlines.add(job, job.deadline)
+        return self._next(slot, now)
+
+    def wake(self, job: Job, answer: Any, now: float) -> list[Action]:
+        """Something a parked job waited for has come; it runs as soon as its worker is free."""
+        slot = job.slot
+        if slot is None or job.state not in (JobState.PARKED, JobState.RUNNING):
+            return []
+        slot.wakes.append((job, answer))
+        if slot.state is SlotState.IDLE:
+            self._idle.pop(slot, None)
+            return self._next(slot, now)
+        return []
 
     def cancel(self, job: Job, now: float) -> list[Action]:
         """Give a job up. Its answer no longer counts; its worker gets a moment to end it."""
         if job.state is JobState.QUEUED:
             self._unqueue(job)
-            self._forget(job)
+        elif job.state is JobState.PARKED:
+            return self._drop(job)
         elif job.state is JobState.RUNNING and not job.cancelled:
             job.cancelled = True
             self._deadlines.discard(job, job.tick)
@@ -226,10 +187,11 @@ class JobTable:
         for job in self._deadlines.expired(now):
             if job.state is JobState.RUNNING:
                 actions += self._stop(job, now)
+            elif job.state is JobState.PARKED:
+                actions += [*self._drop(job), Fail(job, too_late(job, now))]
             elif job.state is JobState.QUEUED:
                 self._unqueue(job)
-                job.state = JobState.DONE
-                actions.append(Fail(job, self._too_late(job, now)))
+                actions.append(Fail(job, too_late(job, now)))
         return actions
 
     # ------------------------------------------------------------- slots
@@ -245,81 +207,166 @@ class JobTable:
         """The slot's worker has loaded the scripts."""
         return self._next(slot, now)
 
+    def retire(self, slot: Slot) -> list[Action]:
+        """Let an idle worker go, if nothing waits in it."""
+        if slot not in self._idle or slot.parked:
+            return []
+        del self._idle[slot]
+        slot.state = SlotState.DYING
+        return [Retire(slot)]
+
+    def condemn(self, slots: Iterable[Slot]) -> None:
+        """Give these slots nothing more: their workers are going, each will be told lost."""
+        for slot in slots:
+            self._idle.pop(slot, None)
+            slot.state = SlotState.DYING
+
     def slot_lost(self, slot: Slot, now: float, cause: str, signal: int | None) -> list[Action]:
-        """The slot's worker is gone. A job it ran is tried once more, then given up.
+        """The slot's worker is gone.
+
+        The job it ran is tried once more, then given up. Jobs parked in it are run again without
+        that counting against them.
 
         Args:
             cause: how it ended, for the caller's message.
             signal: number of the signal that ended it, if one did.
         """
-        job, slot.job = slot.job, None
         self.slots.pop(slot.id, None)
-        if slot.state is SlotState.IDLE:
-            self._idle.remove(slot)
+        self._idle.pop(slot, None)
         slot.state = SlotState.DYING
-        if job is None:
-            return []
-        self._deadlines.discard(job, job.tick)
-        job.slot = None
-        job.crashes += 1
-        if job.cancelled:
-            job.state = JobState.DONE
-            return []
-        if job.crashes >= self._config.attempts:
-            job.state = JobState.DONE
-            return [Fail(job, _crashed(job, cause, signal))]
-        if self._idle:
-            return [self._start(self._idle.popleft(), job, now)]
-        self._enqueue(job)
-        self._queue.appendleft(job)
-        return []
+        actions: list[Action] = []
+        running, slot.job = slot.job, None
+        innocent, slot.parked = list(slot.parked), {}
+        slot.wakes.clear()
+        if running is not None:
+            running.crashes += 1
+            if running.crashes >= self._config.attempts and not running.cancelled:
+                self._forget(running)
+                actions.append(Fail(running, crashed(running, cause, signal)))
+            else:
+                innocent.append(running)
+        for job in innocent:
+            actions += self._restart(job, now)
+        return actions
 
     # ----------------------------------------------------------- private
 
-    def _enqueue(self, job: Job) -> None:
+    def _restart(self, job: Job, now: float) -> list[Action]:
+        """Run a job again that lost its worker, before everything that waits."""
+        self._forget(job)
+        if job.cancelled:
+            return []
+        job.ran_s = 0.0
+        slot = self._idle_slot(job)
+        if slot is not None:
+            return [Requeued(job), self._start(slot, job, now)]
+        self._enqueue(job, first=True)
+        return [Requeued(job)]
+
+    def _enqueue(self, job: Job, *, first: bool) -> None:
         job.state = JobState.QUEUED
-        self._queued += 1
-        self._queued_bytes += len(job.tail)
+        self._backlog.add(job, len(job.tail), nested=job.nested, first=first)
         if job.deadline is not None:
             job.tick = self._deadlines.add(job, job.deadline)
 
     def _unqueue(self, job: Job) -> None:
-        # The job itself stays in the deque until it reaches the front: removing it from the middle
-        # would cost time in proportion to the queue.
-        self._queued -= 1
-        self._queued_bytes -= len(job.tail)
+        self._deadlines.discard(job, job.tick)
+        job.state = JobState.DONE
+        self._backlog.removed(len(job.tail))
 
     def _forget(self, job: Job) -> None:
         self._deadlines.discard(job, job.tick)
         job.state = JobState.DONE
-        if job.slot is not None:
-            job.slot.job = None
-            job.slot = None
+        slot, job.slot = job.slot, None
+        if slot is not None and slot.job is job:
+            slot.job = None
+
+    def _drop(self, job: Job) -> list[Action]:
+        """Free a parked job's context."""
+        slot = job.slot
+        assert slot is not None
+        self._forget(job)
+        slot.parked.pop(job, None)
+        if self.single_use:
+            slot.state = SlotState.DYING
+            return [Retire(slot)]
+        return [Drop(slot, job)]
+
+    def _idle_slot(self, job: Job) -> Slot | None:
+        """An idle worker for the job, one without parked calls if there is one.
+
+        What wakes up in a worker waits for the call it then runs, so new calls keep away from
+        workers with parked ones.
+        """
+        if self.single_use and not job.nested and self.busy >= self._config.size:
+            return None
+        chosen = None
+        for slot in self._idle:
+            if not slot.parked:
+                chosen = slot
+                break
+            if chosen is None and (job.nested or len(slot.parked) < MOST_PARKED):
+                chosen = slot
+        if chosen is not None:
+            del self._idle[chosen]
+        return chosen
 
     def _next(self, slot: Slot, now: float) -> list[Action]:
-        """Give the free slot the oldest waiting job, if there is one."""
-        queue = self._queue
-        while queue:
-            job = queue.popleft()
-            if job.state is JobState.QUEUED:
-                self._unqueue(job)
+        """Give the free slot what wakes up in it, else the oldest job that waits."""
+        while slot.wakes:
+            job, answer = slot.wakes.popleft()
+            if job.state is JobState.PARKED and job.slot is slot:
+                del slot.parked[job]
                 self._deadlines.discard(job, job.tick)
-                return [self._start(slot, job, now)]
+                self._run(slot, job, now)
+                return [Wake(slot, job, answer)]
+        if self.single_use:
+            slot.state = SlotState.IDLE
+            if not slot.parked:
+                self._idle[slot] = None
+            return self._fill(now)
+        only_nested = len(slot.parked) >= MOST_PARKED
+        waiting = self._take(only_nested=only_nested)
+        if waiting is not None:
+            return [self._start(slot, waiting, now)]
         slot.state = SlotState.IDLE
-        self._idle.append(slot)
+        self._idle[slot] = None
         return []
 
+    def _take(self, *, only_nested: bool) -> Job | None:
+        """The job that has waited longest, no longer waiting."""
+        job = self._backlog.take(only_nested=only_nested)
+        if job is not None:
+            self._backlog.removed(len(job.tail))
+            self._deadlines.discard(job, job.tick)
+        return job
+
+    def _fill(self, now: float) -> list[Action]:
+        """Start waiting jobs in unused slots, as many as may run at once."""
+        actions: list[Action] = []
+        while self._idle and self.busy < self._config.size:
+            job = self._take(only_nested=False)
+            if job is None:
+                break
+            slot = next(iter(self._idle))
+            del self._idle[slot]
+            actions.append(self._start(slot, job, now))
+        return actions
+
     def _start(self, slot: Slot, job: Job, now: float) -> Assign:
+        job.slot = slot
+        self._run(slot, job, now)
+        return Assign(slot, job)
+
+    def _run(self, slot: Slot, job: Job, now: float) -> None:
         slot.state = SlotState.BUSY
         slot.job = job
-        job.slot = slot
         job.state = JobState.RUNNING
         job.started = now
-        stop_at = now + self._time_limit_s + self._config.kill_grace_s
+        stop_at = now + self._time_limit_s - job.ran_s + self._config.kill_grace_s
         if job.deadline is not None:
             stop_at = min(stop_at, job.deadline + NODE_GRACE_S)
         job.tick = self._deadlines.add(job, stop_at)
-        return Assign(slot, job)
 
     def _stop(self, job: Job, now: float) -> list[Action]:
         """Kill the worker of a job that should have ended by now."""
@@ -330,38 +377,5 @@ class JobTable:
         if job.cancelled:
             return [Kill(slot, "cancelled call")]
         if job.deadline is not None and now >= job.deadline:
-            return [Kill(slot, "deadline"), Fail(job, self._too_late(job, now))]
-        return [Kill(slot, "time limit"), Fail(job, self._over_limit())]
-
-    def _overloaded(self) -> Overloaded:
-        wait_ms = max(10, round(1000 * self._average_s * self._queued / max(1, self._config.size)))
-        return Overloaded(
-            f"the node's queue is full ({self._queued} calls for {self._config.size} workers); "
-            f"try again in {wait_ms} ms or on another node",
-            {"retry_after_ms": wait_ms, "queued": self._queued},
-        )
-
-    def _over_limit(self) -> TimeLimitExceeded:
-        return TimeLimitExceeded(
-            f"the function ran longer than the node's limit of {self._time_limit_s:g} s "
-            "(--time-limit) and was stopped",
-            {"limit_s": self._time_limit_s},
-        )
-
-    def _too_late(self, job: Job, now: float) -> CallTimeout:
-        started = job.started if job.started else now
-        queued_s, ran_s = started - job.submitted, now - started
-        phase = "while running" if job.started else "while waiting for a worker"
-        return CallTimeout(
-            f"the deadline passed {phase} (queued {queued_s:.2f} s, ran {ran_s:.2f} s); "
-            "the call was stopped",
-            {"queued_ms": round(queued_s * 1000), "ran_ms": round(ran_s * 1000)},
-        )
-
-
-def _crashed(job: Job, cause: str, signal: int | None) -> WorkerCrashed:
-    return WorkerCrashed(
-        f"the worker process died while running {job.method!r} ({cause}), "
-        f"{job.crashes} times in a row; the call was given up",
-        {"signal": signal, "crashes": job.crashes},
-    )
+            return [Kill(slot, "deadline"), Fail(job, too_late(job, now))]
+        return [Kill(slot, "time limit"), Fail(job, over_limit(self._time_limit_s))]

@@ -278,3 +278,14 @@ def test_the_servers_of_a_killed_up_end_too(servers: Servers) -> None:
         return False
 
     poll_until(refused, "the orchestrator ended")
+
+
+def test_variables_stand_in_for_repeated_flags(servers: Servers) -> None:
+    env = environment(MADRPC_NODE="127.0.0.1:1,127.0.0.1:2")
+    orchestrator = servers._start("orchestrator", "-b", "127.0.0.1:0", env=env)
+    assert "nodes 0/2 up" in orchestrator.ready_line
+    bad = subprocess.run(
+        command("orchestrator"), env=environment(MADRPC_NODE="no"), capture_output=True, text=True
+    )
+    assert bad.returncode == 2
+    assert "MADRPC_NODE: 'no' has no port" in bad.stderr

@@ -1,4 +1,7 @@
-"""One node as the orchestrator reaches it: connect, learn its methods, keep asking, reconnect.
+"""One server as another reaches it: connect, learn its methods, keep asking, reconnect.
+
+An orchestrator holds one to each node; a node holds one to each orchestrator that it sends the
+calls of its functions through.
 
 ::
 
@@ -34,13 +37,13 @@ _STALL_S = 10.0
 
 
 class UpstreamOwner(Protocol):
-    """Whoever routes calls to the node."""
+    """Whoever routes calls to the server."""
 
     def node_up(self, upstream: Upstream, info: dict[str, Any]) -> None:
-        """The node answered with its ``_info``."""
+        """The server answered with its ``_info``."""
 
     def node_down(self, upstream: Upstream, error: str) -> None:
-        """The node cannot be reached."""
+        """The server cannot be reached."""
 
     def answered(self, call: Any, response: Response) -> None:
         """A forwarded call has its answer."""
@@ -59,7 +62,7 @@ class _Question:
 
 
 class Upstream:
-    """A lasting connection to one node."""
+    """A lasting connection to one server."""
 
     def __init__(self, record: NodeRecord, max_frame: int, owner: UpstreamOwner) -> None:
         self.record = record
@@ -77,7 +80,7 @@ class Upstream:
 
     @property
     def in_flight(self) -> int:
-        """Requests the node has not answered."""
+        """Requests the server has not answered."""
         return self.link.in_flight if self.link else 0
 
     def start(self) -> None:
@@ -89,7 +92,7 @@ class Upstream:
         if self._greenlet is not None:
             self._greenlet.kill()
         if self.link is not None:
-            self.link.close("the orchestrator is stopping")
+            self.link.close("this server is stopping")
 
     def forward(self, call: Any, timeout_ms: int, tail: bytes) -> int:
         """Send a call; return its id on this link."""
@@ -103,10 +106,10 @@ class Upstream:
             self.link.cancel(id)
 
     def ask(self, method: str, timeout_s: float) -> dict[str, Any]:
-        """Call a built-in of the node and wait for its result.
+        """Call a built-in of the server and wait for its result.
 
         Raises:
-            MadrpcError: the node's error, ConnectionFailed or CallTimeout.
+            MadrpcError: the server's error, ConnectionFailed or CallTimeout.
         """
         link = self.link
         if link is None:

@@ -1,0 +1,110 @@
+"""The way out of a node for the calls of its functions: through an orchestrator, to any node."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from madrpc.address import Address
+from madrpc.errors import ConnectionFailed, from_wire
+from madrpc.links.upstream import Upstream
+from madrpc.policy.balancer import Balancer, NodeRecord
+from madrpc.policy.timing import ms_left
+from madrpc.protocol.messages import Response, error_tail, unpack_error
+
+__all__ = ["Outside"]
+
+log = logging.getLogger(__name__)
+
+_now = time.monotonic
+
+Answered = Callable[[bytes], None]
+
+
+class _Call:
+    """A nested call on its way; ``instead`` runs it in the own pool if that is of no use."""
+
+    __slots__ = ("answered", "instead", "upstream_id")
+
+    def __init__(self, answered: Answered, instead: Callable[[], bool]) -> None:
+        self.answered = answered
+        self.instead = instead
+        self.upstream_id = 0
+
+
+class Outside:
+    """Connections to the orchestrators, used in turn."""
+
+    def __init__(self, orchestrators: Sequence[Address], max_frame: int) -> None:
+        self._balancer = Balancer()
+        self._upstreams: dict[NodeRecord, Upstream] = {}
+        for address in orchestrators:
+            record = self._balancer.add(str(address))
+            self._upstreams[record] = Upstream(record, max_frame, self)
+
+    def __repr__(self) -> str:
+        return f"<Outside {self._balancer}>"
+
+    def start(self) -> None:
+        """Begin to connect."""
+        for upstream in self._upstreams.values():
+            upstream.start()
+
+    def stop(self) -> None:
+        """Disconnect for good."""
+        for upstream in self._upstreams.values():
+            upstream.stop()
+
+    def call(
+        self,
+        method: str,
+        tail: bytes,
+        deadline: float | None,
+        answered: Answered,
+        instead: Callable[[], bool],
+    ) -> Callable[[], None] | None:
+        """Send a call through an orchestrator that has the method.
+
+        Args:
+            instead: runs the call in the own pool and says whether that is possible; used when the
+                orchestrator is lost, or does not know the method after all.
+
+        Returns:
+            How to cancel it, or None where no orchestrator has the method.
+        """
+        if method not in self._balancer.methods:
+            return None
+        upstream = self._upstreams[self._balancer.pick(method)]
+        call = _Call(answered, instead)
+        call.upstream_id = upstream.forward(call, ms_left(deadline, _now()), tail)
+        return lambda: upstream.cancel(call.upstream_id)
+
+    def node_up(self, upstream: Upstream, info: dict[str, Any]) -> None:
+        """An orchestrator answered ``_info``."""
+        self._balancer.node_up(upstream.record, info.get("methods", ()))
+
+    def node_down(self, upstream: Upstream, error: str) -> None:
+        """An orchestrator cannot be reached."""
+        self._balancer.node_down(upstream.record, error)
+
+    def answered(self, call: _Call, response: Response) -> None:
+        """A call has its answer."""
+        if response.is_error and _is_about_the_way(response) and call.instead():
+            return
+        call.answered(response.tail)
+
+    def lost(self, upstream: Upstream, reason: str, calls: list[_Call]) -> None:
+        """The connection ended before these calls were answered."""
+        self.node_down(upstream, reason)
+        for call in calls:
+            if not call.instead():
+                error = ConnectionFailed(f"orchestrator {upstream.record.address}: {reason}")
+                call.answered(error_tail(error))
+
+
+def _is_about_the_way(response: Response) -> bool:
+    """Whether the error says that the orchestrator could not place the call."""
+    error = from_wire(unpack_error(response.tail))
+    return error.retryable or error.name == "MethodNotFound"

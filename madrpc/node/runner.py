@@ -1,0 +1,231 @@
+"""The calls inside one worker: one runs, others are parked until what they wait for has come."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from madrpc.config import EngineLimits
+from madrpc.engine.interface import Call, Done, Engine, Execution, NestedCall, Step, Waiting
+from madrpc.errors import (
+    CallTimeout,
+    InternalError,
+    InvalidArguments,
+    JavaScriptError,
+    MadrpcError,
+    MethodNotFound,
+    NestedCallLimit,
+    PayloadTooLarge,
+    ResultNotSerializable,
+    TimeLimitExceeded,
+)
+from madrpc.node.dialect import RETIRE_METHOD
+from madrpc.protocol.messages import (
+    Request,
+    Response,
+    cancel_frame,
+    error_tail,
+    request_head,
+    request_tail,
+    response_head,
+    result_tail,
+    unpack_request_tail,
+    unpack_response_tail,
+)
+from madrpc.protocol.values import args_to_json, result_from_json
+
+__all__ = ["CallRunner"]
+
+#: Nested calls one call may have made and not yet got an answer to.
+MAX_WIDTH = 10_000
+#: Of these, so many are with the node at once; the rest wait here, where the bound of a call's own
+#: heap has already let them in.
+_WINDOW = 64
+#: What a nested call inherits from the call that makes it.
+_INHERITED = ("depth", "trace", "token")
+
+
+class _Task:
+    """One call: its execution, and the nested calls it waits for."""
+
+    __slots__ = ("backlog", "execution", "id", "meta", "outstanding", "time_s")
+
+    def __init__(self, id: int, execution: Execution, meta: dict[str, Any], time_s: float) -> None:
+        self.id = id
+        self.execution = execution
+        self.meta = meta
+        self.time_s = time_s
+        self.outstanding: dict[int, int] = {}
+        self.backlog: deque[NestedCall] = deque()
+
+
+class CallRunner:
+    """Runs calls on an engine and says what came of them as frames.
+
+    Args:
+        send: takes whole frames for the node.
+    """
+
+    def __init__(self, engine: Engine, max_frame: int, send: Callable[[bytes], None]) -> None:
+        self._engine = engine
+        self._max_frame = max_frame
+        self._send = send
+        self._parked: dict[int, _Task] = {}
+        self._waiting_for: dict[int, _Task] = {}
+        self._next_n = 1
+
+    def __repr__(self) -> str:
+        return f"<CallRunner {len(self._parked)} parked>"
+
+    @property
+    def limits(self) -> EngineLimits:
+        """What one call may use."""
+        return self._engine.limits
+
+    def start(self, request: Request) -> None:
+        """Run a call until it ends or waits."""
+        try:
+            task = self._task(request)
+        except Exception as error:
+            self._reply(request.id, _failure(error))
+            return
+        self._advance(task, task.execution.start)
+
+    def answered(self, response: Response) -> None:
+        """A nested call has its answer; the call that made it runs on."""
+        task = self._waiting_for.pop(response.id, None)
+        if task is None:
+            return
+        del self._parked[task.id]
+        js_id = task.outstanding.pop(response.id)
+        result, error = _decode_answer(response)
+        self._advance(task, lambda: task.execution.feed(js_id, result=result, error=error))
+
+    def drop(self, id: int) -> None:
+        """Free a parked call."""
+        task = self._parked.pop(id, None)
+        if task is not None:
+            self._release(task)
+
+    # ----------------------------------------------------------- private
+
+    def _task(self, request: Request) -> _Task:
+        method, args, meta = unpack_request_tail(request.tail)
+        if method not in self._engine.methods:
+            raise MethodNotFound(f"no function is called {method!r} on this node")
+        limit = self.limits.time_s
+        time_s = min(limit, request.timeout_ms / 1000) if request.timeout_ms else limit
+        call = Call(method, args_to_json(args), time_s)
+        return _Task(request.id, self._engine.execution(call), meta, time_s)
+
+    def _advance(self, task: _Task, take_step: Callable[[], Step]) -> None:
+        """Take steps until the call ends or has nothing to do but wait."""
+        try:
+            step = take_step()
+            while isinstance(step, Waiting):
+                refused = self._issue(task, step.calls)
+                if refused is None:
+                    self._park(task)
+                    return
+                step = task.execution.feed(refused[0], result=None, error=refused[1].to_wire())
+            assert isinstance(step, Done)
+            tail = self._encode(step.result)
+        except Exception as error:
+            tail = _failure(self._deadline_or(error, task))
+        self._reply(task.id, tail)
+        self._release(task)
+
+    def _issue(self, task: _Task, calls: Sequence[NestedCall]) -> tuple[int, MadrpcError] | None:
+        """Send nested calls to the node as far as the window goes; return one that is refused."""
+        task.backlog.extend(calls)
+        if len(task.backlog) + len(task.outstanding) > MAX_WIDTH:
+            return task.backlog.pop().id, NestedCallLimit(
+                f"a call may wait for {MAX_WIDTH} nested calls at once; await some of them first",
+                {"limit": MAX_WIDTH},
+            )
+        while task.backlog and len(task.outstanding) < _WINDOW:
+            nested = task.backlog.popleft()
+            try:
+                self._call(task, nested)
+            except MadrpcError as error:
+                return nested.id, error
+        return None
+
+    def _call(self, task: _Task, nested: NestedCall) -> None:
+        meta = {key: task.meta[key] for key in _INHERITED if key in task.meta}
+        if "seed" in task.meta:
+            # Each nested call draws its own numbers, the same ones every time.
+            meta["seed"] = f"{task.meta['seed']}/{nested.id}"
+        try:
+            tail = request_tail(nested.method, result_from_json(nested.args), meta)
+        except (UnicodeEncodeError, ResultNotSerializable) as error:
+            raise InvalidArguments(f"madrpc.call: the arguments cannot be sent: {error}") from error
+        if len(tail) > self._max_frame - 12:
+            raise _too_large("the arguments of a nested call are", len(tail), self._max_frame)
+        n = self._next_n
+        self._next_n = n + 1 if n < 0xFFFFFFFF else 1
+        task.outstanding[n] = nested.id
+        self._waiting_for[n] = task
+        self._send(request_head(n, task.id, len(tail)) + tail)
+
+    def _park(self, task: _Task) -> None:
+        self._parked[task.id] = task
+        self._send(cancel_frame(task.id))
+
+    def _release(self, task: _Task) -> None:
+        for n in task.outstanding:
+            self._waiting_for.pop(n, None)
+        task.execution.close()
+
+    def _reply(self, id: int, tail: bytes) -> None:
+        if self._engine.is_worn:
+            notice = request_tail(RETIRE_METHOD, None)
+            self._send(request_head(0, id, len(notice)) + notice)
+        self._send(response_head(id, len(tail)) + tail)
+
+    def _encode(self, result: str) -> bytes:
+        try:
+            tail = result_tail(result_from_json(result))
+        except UnicodeEncodeError as error:
+            raise ResultNotSerializable(
+                "the result has text with a lone surrogate, which UTF-8 cannot carry"
+            ) from error
+        if len(tail) > self._max_frame - 7:
+            raise _too_large("the result is", len(tail), self._max_frame)
+        return tail
+
+    def _deadline_or(self, error: Exception, task: _Task) -> Exception:
+        """The caller's deadline, where that and not the node's limit ended the call."""
+        if isinstance(error, JavaScriptError) and error.js_name == CallTimeout.__name__:
+            # A nested call has the deadline of the call that makes it, so both have run out.
+            return CallTimeout(str(error.data.get("message", "")))
+        if isinstance(error, TimeLimitExceeded) and task.time_s < self.limits.time_s:
+            return CallTimeout(
+                f"the deadline passed after the function had run for {task.time_s:.2f} s; "
+                "the call was stopped",
+                {"ran_ms": round(task.time_s * 1000)},
+            )
+        return error
+
+
+def _decode_answer(response: Response) -> tuple[str | None, dict[str, object] | None]:
+    """A nested call's answer as JSON text, or its error's map."""
+    error, result = unpack_response_tail(response.tail)
+    return (None, error) if error is not None else (json.dumps(result), None)
+
+
+def _failure(error: Exception) -> bytes:
+    if isinstance(error, MadrpcError):
+        return error_tail(error)
+    # One call's fault must not cost the worker; the type and text go to the caller.
+    return error_tail(InternalError(f"the worker failed: {type(error).__name__}: {error}"))
+
+
+def _too_large(what: str, size: int, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"{what} {size} bytes long and the limit is {limit}; "
+        "send less at once or raise --max-frame on every server",
+        {"size": size, "limit": limit},
+    )

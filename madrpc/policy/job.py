@@ -1,0 +1,178 @@
+"""What the job table works on: calls, worker slots, and the actions it asks for."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from madrpc.errors import MadrpcError
+
+__all__ = [
+    "Action",
+    "Assign",
+    "Drop",
+    "Fail",
+    "Job",
+    "JobState",
+    "Kill",
+    "Requeued",
+    "Retire",
+    "Slot",
+    "SlotState",
+    "Wake",
+]
+
+
+class JobState(Enum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PARKED = "parked"
+    DONE = "done"
+
+
+class SlotState(Enum):
+    """Where a worker process is.
+
+    STARTING leaves by ``slot_ready`` (to IDLE) or ``slot_lost``; IDLE by an assignment (to BUSY),
+    by loss or by a kill; BUSY by the end of its call (to IDLE), by loss or by a kill (to DYING);
+    DYING only by ``slot_lost``.
+    """
+
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    DYING = "dying"
+
+
+class Job:
+    """One call on its way through a node.
+
+    Attributes:
+        method: name of the function.
+        tail: method, args and meta as they came, encoded.
+        deadline: local instant by which the caller wants the answer, or None.
+        reply_to: whatever the pool needs to answer the caller.
+        nested: whether a function of this node made the call.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "crashes",
+        "deadline",
+        "method",
+        "nested",
+        "ran_s",
+        "reply_to",
+        "slot",
+        "started",
+        "state",
+        "submitted",
+        "tail",
+        "tick",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        tail: bytes,
+        deadline: float | None,
+        reply_to: Any,
+        *,
+        nested: bool = False,
+    ) -> None:
+        self.method = method
+        self.tail = tail
+        self.deadline = deadline
+        self.reply_to = reply_to
+        self.nested = nested
+        self.state = JobState.QUEUED
+        self.slot: Slot | None = None
+        self.submitted = 0.0
+        self.started = 0.0
+        self.ran_s = 0.0
+        self.crashes = 0
+        self.cancelled = False
+        self.tick = 0
+
+    def __repr__(self) -> str:
+        return f"<Job {self.method} {self.state.value}, crashes={self.crashes}>"
+
+
+class Slot:
+    """One worker process as the table sees it."""
+
+    __slots__ = ("calls", "id", "job", "parked", "state", "wakes", "worn")
+
+    def __init__(self, id: int) -> None:
+        self.id = id
+        self.state = SlotState.STARTING
+        self.job: Job | None = None
+        self.parked: dict[Job, None] = {}
+        self.wakes: deque[tuple[Job, Any]] = deque()
+        self.calls = 0
+        self.worn = False
+
+    def __repr__(self) -> str:
+        return f"<Slot {self.id} {self.state.value} job={self.job}, {len(self.parked)} parked>"
+
+
+@dataclass(slots=True)
+class Assign:
+    """Send the job to the slot's worker."""
+
+    slot: Slot
+    job: Job
+
+
+@dataclass(slots=True)
+class Wake:
+    """Give a parked job in the slot's worker what it waited for."""
+
+    slot: Slot
+    job: Job
+    answer: Any
+
+
+@dataclass(slots=True)
+class Drop:
+    """Tell the slot's worker to free a parked job's context."""
+
+    slot: Slot
+    job: Job
+
+
+@dataclass(slots=True)
+class Retire:
+    """Let the slot's worker go: it has done what it was for."""
+
+    slot: Slot
+
+
+@dataclass(slots=True)
+class Kill:
+    """Kill the slot's worker at once; nothing it still says counts."""
+
+    slot: Slot
+    reason: str
+
+
+@dataclass(slots=True)
+class Fail:
+    """Answer the job's caller with the error."""
+
+    job: Job
+    error: MadrpcError
+
+
+@dataclass(slots=True)
+class Requeued:
+    """The job starts anew on another worker; nested calls of its first try are void."""
+
+    job: Job
+
+
+Action = Assign | Wake | Drop | Retire | Kill | Fail | Requeued

@@ -1,0 +1,50 @@
+"""The errors a job ends with when its function did not get to answer."""
+
+from __future__ import annotations
+
+from madrpc.errors import CallTimeout, Overloaded, TimeLimitExceeded, WorkerCrashed
+from madrpc.policy.job import Job
+
+__all__ = ["crashed", "over_limit", "overloaded", "too_late"]
+
+_LEAST_WAIT_MS = 10
+
+
+def overloaded(queued: int, workers: int, average_s: float) -> Overloaded:
+    """The queue is full; it will have moved on after the time that the waiting calls need."""
+    wait_ms = max(_LEAST_WAIT_MS, round(1000 * average_s * queued / max(1, workers)))
+    return Overloaded(
+        f"the node's queue is full ({queued} calls for {workers} workers); "
+        f"try again in {wait_ms} ms or on another node",
+        {"retry_after_ms": wait_ms, "queued": queued},
+    )
+
+
+def over_limit(limit_s: float) -> TimeLimitExceeded:
+    """The function ran longer than the node allows."""
+    return TimeLimitExceeded(
+        f"the function ran longer than the node's limit of {limit_s:g} s "
+        "(--time-limit) and was stopped",
+        {"limit_s": limit_s},
+    )
+
+
+def too_late(job: Job, now: float) -> CallTimeout:
+    """The caller's deadline has passed."""
+    started = job.started if job.started else now
+    queued_s, ran_s = started - job.submitted, now - started
+    phase = "while running" if job.started else "while waiting for a worker"
+    return CallTimeout(
+        f"the deadline passed {phase} (queued {queued_s:.2f} s, ran {ran_s:.2f} s); "
+        "the call was stopped",
+        {"queued_ms": round(queued_s * 1000), "ran_ms": round(ran_s * 1000)},
+    )
+
+
+def crashed(job: Job, cause: str, signal: int | None) -> WorkerCrashed:
+    """The call took its workers down with it."""
+    return WorkerCrashed(
+        f"the worker process died while running {job.method!r} ({cause}), "
+        f"{job.crashes} times in a row; the call was given up",
+        {"signal": signal, "crashes": job.crashes},
+    )
