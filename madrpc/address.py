@@ -60,6 +60,7 @@ def _port(text: str, port_text: str, default: int | None) -> int:
             raise AddressError(f"{text!r} has no port: write HOST:PORT, such as 127.0.0.1:8080")
         return default
     # isdecimal alone accepts other scripts' digits.
-    if not (port_text.isascii() and port_text.isdecimal()) or int(port_text) > 65535:
+    digits = port_text.isascii() and port_text.isdecimal() and len(port_text) <= 5
+    if not digits or int(port_text) > 65535:
         raise AddressError(f"{text!r} is not an address: the port must be 0 to 65535")
     return int(port_text)

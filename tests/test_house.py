@@ -131,8 +131,8 @@ def test_each_world_keeps_to_itself() -> None:
         module = name_of(path)
         if floor_of(path) == "client" or module in CHILD_MODULES:
             assert "gevent" not in tops, module
-        if "gevent" in tops and module != "node/pool.py":
-            # pool.py hands a descriptor to a child process as a socket of the standard library.
+        if "gevent" in tops and module != "node/descriptors.py":
+            # It hands a descriptor to a child process as a socket of the standard library.
             assert not tops & GEVENT_FORBIDS, module
         if "quickjs" in tops:
             assert module == "engine/quickjs.py"

@@ -40,6 +40,8 @@ def add_option(
     name = max(flags, key=len).lstrip("-").upper().replace("-", "_")
     variable = _PREFIX + name
     value = os.environ.get(variable, default)
+    if "choices" in settings and value not in settings["choices"]:
+        parser.error(f"{variable}: {value!r} is none of {', '.join(settings['choices'])}")
     shown = shown_default if shown_default is not None else default
     notes = [] if shown is None else [f"default: {shown}"]
     notes.append(f"environment: {variable}")

@@ -92,28 +92,7 @@ def node_parser() -> argparse.ArgumentParser:
         shown_default="1024, or 16 for each worker if that is more",
         help="calls that may wait for a worker before callers are told to come back later",
     )
-    add_option(
-        parser,
-        "--orchestrator",
-        type=address,
-        action="append",
-        metavar="ADDR",
-        help="orchestrator that calls made by functions go through, to run on any of its nodes; "
-        "may be repeated",
-    )
-    add_option(
-        parser,
-        "--isolation",
-        choices=("auto", "context", "snapshot"),
-        default="auto",
-        help="how calls are kept apart: context loads the scripts anew for each call, snapshot "
-        "forks a process that has them loaded, auto takes what is faster for these scripts",
-    )
-    parser.add_argument(
-        "--watch",
-        action="store_true",
-        help="load the scripts anew whenever their files change, as SIGHUP does",
-    )
+    _add_script_options(parser)
     add_server_options(parser)
     parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -244,6 +223,31 @@ def _add_limits(parser: argparse.ArgumentParser, time_help: str) -> None:
         metavar="MIB",
         default=64.0,
         help="JavaScript heap of one call, in MiB",
+    )
+
+
+def _add_script_options(parser: argparse.ArgumentParser) -> None:
+    add_option(
+        parser,
+        "--orchestrator",
+        type=address,
+        action="append",
+        metavar="ADDR",
+        help="orchestrator that calls made by functions go through, to run on any of its nodes; "
+        "may be repeated",
+    )
+    add_option(
+        parser,
+        "--isolation",
+        choices=("auto", "context", "snapshot"),
+        default="auto",
+        help="how calls are kept apart: context loads the scripts anew for each call, snapshot "
+        "forks a process that has them loaded, auto takes what is faster for these scripts",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="load the scripts anew whenever their files change, as SIGHUP does",
     )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from madrpc.config import DEFAULT_MAX_FRAME
 from madrpc.errors import CallTimeout, InvalidArguments, MadrpcError, Overloaded
 from madrpc.policy.retry import should_retry
 from madrpc.policy.timing import ms_left
@@ -22,6 +23,8 @@ NOT_IN_FLIGHT = -1
 _now = time.monotonic
 _FIRST_DELAY_S = 0.025
 _LONGEST_DELAY_S = 0.25
+#: A server may ask for a longer pause, but not for one without end.
+_LONGEST_PAUSE_S = 30.0
 _HEAD_BYTES = 12
 
 
@@ -81,6 +84,13 @@ class PendingCall:
         at = _now() + _delay(error, self.attempts)
         return at if self.deadline is None or at < self.deadline else None
 
+    @classmethod
+    def refused(cls, method: str, error: MadrpcError) -> PendingCall:
+        """A call that ended before it could be sent."""
+        call = cls(method, None, None, None, DEFAULT_MAX_FRAME)
+        call.done, call.error = True, error
+        return call
+
     @staticmethod
     def wait_until(at: float) -> None:
         """Block until an instant given by ``retry_at``."""
@@ -99,8 +109,9 @@ class PendingCall:
 def _delay(error: MadrpcError, attempts: int) -> float:
     """Full jitter, so that callers that failed together do not come back together."""
     ceiling: float = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0**attempts)
-    if isinstance(error, Overloaded):
-        ceiling = max(ceiling, float(error.data.get("retry_after_ms", 0)) / 1000)
+    asked_ms = error.data.get("retry_after_ms") if isinstance(error, Overloaded) else None
+    if isinstance(asked_ms, (int, float)):
+        ceiling = max(ceiling, min(asked_ms / 1000, _LONGEST_PAUSE_S))
         return ceiling * (0.5 + 0.5 * random.random())
     return ceiling * random.random()
 

@@ -168,7 +168,10 @@ class Client:
         self._pending(method, None, timeout, None)
 
         def make_call(item: Args) -> PendingCall:
-            return self._pending(method, item, timeout, None)
+            try:
+                return self._pending(method, item, timeout, None)
+            except MadrpcError as error:
+                return PendingCall.refused(method, error)
 
         results = run_map(
             Pipeline(self._endpoints, self._max_frame),

@@ -50,7 +50,7 @@ class Endpoints:
             address = self.current
             try:
                 sock = socket.create_connection(address, timeout=timeout_s)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 reasons.append((address, error))
                 self.failed(address)
             else:
@@ -60,13 +60,13 @@ class Endpoints:
         raise connect_error(*reasons[0])
 
 
-def connect_error(address: Address, error: OSError) -> ConnectionFailed:
+def connect_error(address: Address, error: OSError | UnicodeError) -> ConnectionFailed:
     """Why an address cannot be reached and what to do, in one sentence."""
     if isinstance(error, TimeoutError):
         reason, mend = "it does not answer", "check the address and the network"
     elif isinstance(error, ConnectionRefusedError):
         reason, mend = "connection refused", "start a server there with 'madrpc up SCRIPT'"
-    elif isinstance(error, socket.gaierror):
+    elif isinstance(error, (socket.gaierror, UnicodeError)):
         reason, mend = "the name is unknown", "check the host name"
     else:
         reason, mend = (error.strerror or str(error)).lower(), "check the address and the network"

@@ -70,7 +70,10 @@ class _Window:
     def as_finished(self) -> Iterator[PendingCall]:
         finished: deque[PendingCall] = deque()
         while True:
-            self._fill(self._pipeline.unfinished + len(finished), lambda call: None)
+            self._fill(
+                self._pipeline.unfinished + len(finished),
+                lambda call: finished.append(call) if call.done else None,
+            )
             if not finished and not self._pipeline.unfinished:
                 return
             if not finished:

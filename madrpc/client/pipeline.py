@@ -204,7 +204,7 @@ class Pipeline:
                 address.host, address.port, type=socket.SOCK_STREAM
             )[0]
             sock = socket.socket(family, kind, proto)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self._unreachable(connect_error(address, error))
             return
         sock.setblocking(False)

@@ -61,13 +61,14 @@ def error_from_text(text: str, script: str, limits: EngineLimits) -> MadrpcError
     first, _, stack = text.partition("\n")
     if first.startswith("InternalError: interrupted"):
         return time_error(limits)
-    if first in ("null", "InternalError: out of memory"):
+    if first in ("null", "out of memory", "InternalError: out of memory"):
         return memory_error(limits)
-    if any(hint in first for hint in _STACK_OVERFLOW):
-        return stack_error(limits)
     name, colon, message = first.partition(": ")
+    if not first:
+        return InternalError("the engine failed without a word")
     if not colon:
-        return InternalError(f"the engine failed: {_clip(first, 200)}")
+        # Something that is no Error, thrown where nothing could catch it.
+        name, message = "", first
     return error_from_parts(name, message, stack, script, limits)
 
 

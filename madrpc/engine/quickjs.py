@@ -25,6 +25,7 @@ from madrpc.errors import (
     PayloadTooLarge,
     PromiseNeverSettled,
     ScriptError,
+    StackLimitExceeded,
 )
 
 __all__ = ["QuickJSEngine"]
@@ -44,7 +45,7 @@ class QuickJSEngine:
     def __init__(self, scripts: Sequence[Script], limits: EngineLimits) -> None:
         self.limits = limits
         self.methods: dict[str, Script] = {}
-        self._spares: dict[str, _Context] = {}
+        self._spares: dict[Script, _Context] = {}
         self._last_used = scripts[0] if scripts else None
         self._base_rss = _peak_rss()
         self.load_s = 0.0
@@ -68,7 +69,7 @@ class QuickJSEngine:
         """A fresh context, ready to run the call."""
         script = self.methods[call.method]
         self._last_used = script
-        context = self._spares.pop(script.name, None) or _Context(script, self.limits)
+        context = self._spares.pop(script, None) or _Context(script, self.limits)
         return _Execution(self, context, call)
 
     @property
@@ -88,18 +89,18 @@ class QuickJSEngine:
     def prepare_all(self) -> None:
         """Build a spare context for every script."""
         for script in self.methods.values():
-            if script.name not in self._spares:
-                self._spares[script.name] = _Context(script, self.limits)
+            if script not in self._spares:
+                self._spares[script] = _Context(script, self.limits)
 
     def prepare(self) -> bool:
         """Build a spare context for the script used last, if it has none."""
         script = self._last_used
-        if script is None or script.name in self._spares:
+        if script is None or script in self._spares:
             return False
         while len(self._spares) >= _MAX_SPARES:
             del self._spares[next(iter(self._spares))]
         try:
-            self._spares[script.name] = _Context(script, self.limits)
+            self._spares[script] = _Context(script, self.limits)
         except MadrpcError:
             # The call that needs the context builds it again and reports what is wrong.
             return False
@@ -128,8 +129,13 @@ class _Context:
             ScriptError: with the position, where the engine gives one.
         """
         self.js.set_time_limit(limits.time_s)
+        ends = _now() + limits.time_s
         try:
             self.js.eval(self.script.source)
+            # What the script put off with promises belongs to loading it.
+            while self.js.execute_pending_job():
+                if _now() > ends:
+                    raise jserrors.script_error("InternalError: interrupted", self.script.name)
         except quickjs.JSException as error:
             raise jserrors.script_error(str(error), self.script.name) from None
         except UnicodeEncodeError:
@@ -144,8 +150,6 @@ def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
     context = _Context(script, limits, load=False)
     names_of = context.js.eval(prelude.REGISTER_CHECKS)
     context.load(limits)
-    while _run_job(context.js, script.name):
-        pass
     names: list[str] = json.loads(json.loads(names_of()))
     if not names:
         raise ScriptError(
@@ -153,19 +157,23 @@ def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
             {"file": script.name},
         )
     for name in names:
-        if len(name.encode("utf-8", "replace")) > MAX_METHOD_BYTES:
-            raise ScriptError(
-                f"{script.name} registers a name over {MAX_METHOD_BYTES} bytes: {name[:40]}...",
-                {"file": script.name},
-            )
+        _check_name(name, script)
     return names
 
 
-def _run_job(js: Any, script: str) -> bool:
+def _check_name(name: str, script: Script) -> None:
     try:
-        return bool(js.execute_pending_job())
-    except quickjs.JSException as error:
-        raise jserrors.script_error(str(error), script) from None
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise ScriptError(
+            f"{script.name} registers a name with a lone surrogate: {name!r:.60}",
+            {"file": script.name},
+        ) from None
+    if size > MAX_METHOD_BYTES:
+        raise ScriptError(
+            f"{script.name} registers a name over {MAX_METHOD_BYTES} bytes: {name[:40]}...",
+            {"file": script.name},
+        )
 
 
 class _Execution:
@@ -217,7 +225,11 @@ class _Execution:
             raise self._uncaught(error) from None
 
     def _helper(self, source: str) -> Any:
-        return self._enter(self._holder, self._context.js.eval(source))
+        try:
+            helper = self._context.js.eval(source)
+        except quickjs.JSException as error:
+            raise self._uncaught(error) from None
+        return self._enter(self._holder, helper)
 
     def _drain(self, began: float) -> Any:
         """Run jobs until the promise settles or nothing is left to run."""
@@ -274,7 +286,7 @@ class _Execution:
         error = jserrors.error_from_parts(
             name, message, stack, self._context.script.name, self._limits
         )
-        if in_stringify and isinstance(error, JavaScriptError):
+        if in_stringify and isinstance(error, (JavaScriptError, StackLimitExceeded)):
             return jserrors.not_serializable(error.message)
         return error
 

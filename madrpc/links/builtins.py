@@ -8,7 +8,7 @@ from typing import Any
 
 import gevent
 
-from madrpc.errors import InternalError, MadrpcError
+from madrpc.errors import InternalError, MadrpcError, PayloadTooLarge
 from madrpc.links.listener import Connection
 from madrpc.policy.balancer import method_not_found
 from madrpc.protocol.messages import Request, result_tail, unpack_request_tail
@@ -18,8 +18,23 @@ __all__ = ["BUILTIN_PREFIX", "Builtins"]
 log = logging.getLogger(__name__)
 
 BUILTIN_PREFIX = "_"
+#: The front end decodes what its own methods are given, while nobody else is served.
+_MOST_ARGUMENT_BYTES = 64 * 1024
 
 Builtin = Callable[[dict[str, Any]], Any]
+
+
+class _Running:
+    """A built-in method at work."""
+
+    __slots__ = ("_greenlet",)
+
+    def __init__(self, greenlet: gevent.Greenlet[..., None]) -> None:
+        self._greenlet = greenlet
+
+    def cancel(self) -> None:
+        """The caller gave the call up, so its id may mean another one soon."""
+        self._greenlet.kill(block=False)
 
 
 class Builtins:
@@ -28,12 +43,14 @@ class Builtins:
     def __init__(self, table: Mapping[str, Builtin]) -> None:
         self._table = table
 
-    def handle(self, connection: Connection, request: Request) -> None:
-        """Answer the request, now or when its builtin is done."""
-        gevent.spawn(self._answer, connection, request)
+    def handle(self, connection: Connection, request: Request) -> _Running:
+        """Answer the request when its builtin is done."""
+        return _Running(gevent.spawn(self._answer, connection, request))
 
     def _answer(self, connection: Connection, request: Request) -> None:
         try:
+            if len(request.tail) > _MOST_ARGUMENT_BYTES:
+                raise PayloadTooLarge(f"built-in methods take {_MOST_ARGUMENT_BYTES} bytes at most")
             builtin = self._table.get(request.method)
             if builtin is None:
                 raise method_not_found(request.method, self._table)

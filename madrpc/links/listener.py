@@ -21,6 +21,7 @@ from madrpc.config import ListenerConfig
 from madrpc.errors import Cancelled, MadrpcError, Overloaded, PayloadTooLarge, ProtocolError
 from madrpc.links.stream import Stream
 from madrpc.protocol.messages import (
+    REQUEST_HEAD,
     Cancel,
     MalformedMessage,
     Request,
@@ -34,6 +35,8 @@ __all__ = ["Cancellable", "Connection", "Handler", "Listener", "bind_error"]
 log = logging.getLogger(__name__)
 
 _ACCEPT_BACKLOG = 1024
+#: Answers worth this many of the largest frames may wait for a peer to read them.
+_UNREAD_FRAMES = 8
 _CANCELLED = error_tail(Cancelled("the caller cancelled the call"))
 
 
@@ -91,6 +94,8 @@ class Connection:
         if len(tail) + 7 > self._max_frame:
             tail = error_tail(_answer_too_large(len(tail), self._max_frame))
         self._stream.write(response_head(id, len(tail)), tail)
+        if self._stream.pending_bytes > _UNREAD_FRAMES * self._max_frame:
+            self._stream.close("the peer does not read its answers")
         if self._ended and not self._session.in_flight:
             self._stream.close_when_sent("the peer had finished")
 
@@ -125,6 +130,11 @@ class Connection:
         id = request.id
         if id in in_flight:
             self._refuse(id, ProtocolError(f"id {id} is in flight already; wait for its answer"))
+            return
+        if len(request.tail) + REQUEST_HEAD > self._max_frame:
+            # It came with a shorter head than this server writes, and would be too long then.
+            size = len(request.tail) + REQUEST_HEAD
+            self._refuse(id, _request_too_large(size, self._max_frame))
             return
         in_flight[id] = _UNANSWERED
         pending = self._listener.handler.handle(self, request)
@@ -247,6 +257,14 @@ def _answer_too_large(size: int, limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(
         f"the answer is {size} bytes long and the limit is {limit}; "
         "return less at once or raise --max-frame on every server",
+        {"size": size, "limit": limit},
+    )
+
+
+def _request_too_large(size: int, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the request is {size} bytes long with a head of full width and the limit is {limit}; "
+        "send less at once or raise --max-frame on every server",
         {"size": size, "limit": limit},
     )
 

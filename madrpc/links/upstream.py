@@ -20,7 +20,7 @@ from gevent import socket
 from gevent.event import AsyncResult
 
 from madrpc.address import parse_address
-from madrpc.config import CONNECT_TIMEOUT_S, HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S
+from madrpc.config import CONNECT_TIMEOUT_S, HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S, MAX_FRAME_CEILING
 from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, from_wire
 from madrpc.links.caller import CallerLink
 from madrpc.policy.balancer import NodeRecord
@@ -70,6 +70,7 @@ class Upstream:
         self.info: dict[str, Any] = {}
         self.calls = 0
         self.first_try: AsyncResult[bool] = AsyncResult()
+        self.max_request = max_frame
         self._max_frame = max_frame
         self._owner = owner
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
@@ -147,7 +148,9 @@ class Upstream:
             return _connect_error(error)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self.link = CallerLink(sock, self._max_frame, self._answered, self._lost, _STALL_S)
+        # The server bounds what it sends by a limit of its own, which may be larger; the caller's
+        # connection says so to one caller, where cutting the link here would lose all calls on it.
+        self.link = CallerLink(sock, MAX_FRAME_CEILING, self._answered, self._lost, _STALL_S)
         return None
 
     def _watch(self) -> str:
@@ -160,12 +163,27 @@ class Upstream:
                 if self.link is not None:
                     self.link.close(reason)
                 return reason
+            problem = self._learn(self.info)
+            if problem is not None:
+                if self.link is not None:
+                    self.link.close(problem)
+                return problem
             self._backoff.reset()
             self._owner.node_up(self, self.info)
             if not self.first_try.ready():
                 self.first_try.set(True)
             gevent.sleep(HEALTH_INTERVAL_S)
         return self.record.error or "disconnected"
+
+    def _learn(self, info: dict[str, Any]) -> str | None:
+        """Take over what ``_info`` says; return what is wrong with it."""
+        methods = info.get("methods")
+        if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+            return "its _info has no list of methods; is it a madrpc server?"
+        limits = info.get("limits")
+        limit = limits.get("max_frame") if isinstance(limits, dict) else None
+        self.max_request = limit if type(limit) is int else self._max_frame
+        return None
 
     def _answered(self, token: Any, response: Response) -> None:
         if isinstance(token, _Question):

@@ -16,7 +16,7 @@ from madrpc.config import NodeConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import Draining, MadrpcError
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
-from madrpc.links.listener import Connection, Listener
+from madrpc.links.listener import Cancellable, Connection, Listener
 from madrpc.links.usage import ProcessUsage
 from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
@@ -199,7 +199,7 @@ class Node:
 
     # ------------------------------------------------------------- calls
 
-    def handle(self, connection: Connection, request: Request) -> _PendingCall | None:
+    def handle(self, connection: Connection, request: Request) -> Cancellable | None:
         """Take one request from the listener."""
         if request.method in self._methods:
             if self.draining:
@@ -207,10 +207,9 @@ class Node:
                 return None
             return self._submit(connection, request)
         if request.method.startswith(BUILTIN_PREFIX):
-            self._builtins.handle(connection, request)
-        else:
-            error = method_not_found(request.method, self._methods)
-            connection.respond_error(request.id, error)
+            return self._builtins.handle(connection, request)
+        error = method_not_found(request.method, self._methods)
+        connection.respond_error(request.id, error)
         return None
 
     def _read_scripts(self) -> list[Script]:

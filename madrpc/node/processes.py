@@ -16,6 +16,7 @@ import gevent
 from gevent import socket
 
 from madrpc.links.stream import Stream
+from madrpc.node.descriptors import as_plain, send_with_fd
 from madrpc.node.dialect import EXITED_METHOD, FORK_METHOD, KILL_METHOD
 from madrpc.node.worker import WorkerBoot, worker_main
 from madrpc.protocol.frames import FrameDecoder
@@ -73,7 +74,7 @@ class SpawnedProcesses:
 
     def start(self, sock: socket.socket, boot: WorkerBoot, exited: Exited) -> WorkerProcess:
         """Start a process."""
-        child_sock = _plain(sock)
+        child_sock = as_plain(sock)
         try:
             return _Spawned(child_sock, boot, exited)
         finally:
@@ -130,7 +131,7 @@ class ForkedProcesses:
         tail = request_tail(FORK_METHOD, None)
         try:
             # Orders are tiny and the zygote is quick, so a full socket means that it is stopped.
-            socket_send_fds(self._sock, request_head(n, 0, len(tail)) + tail, sock.fileno())
+            send_with_fd(self._sock, request_head(n, 0, len(tail)) + tail, sock.fileno())
         finally:
             sock.close()
         child = self._children[n] = _Forked(self, n, exited)
@@ -185,23 +186,3 @@ class _Forked:
 
     def kill(self) -> None:
         self._source.kill(self._n)
-
-
-def socket_send_fds(sock: socket.socket, data: bytes, fd: int) -> None:
-    """Send bytes with one descriptor attached.
-
-    Raises:
-        OSError: the socket would not take all of it.
-    """
-    import array
-
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
-    if sock.sendmsg([data], rights) != len(data):
-        raise OSError("the zygote takes no orders")
-
-
-def _plain(sock: socket.socket) -> Any:
-    """The standard library's socket for the same descriptor: what a spawned child can unpickle."""
-    import socket as stdlib_socket
-
-    return stdlib_socket.socket(fileno=sock.detach())

@@ -89,7 +89,7 @@ class CallRunner:
         try:
             task = self._task(request)
         except Exception as error:
-            self._reply(request.id, _failure(error))
+            self._reply(request.id, self._failure(error))
             return
         self._advance(task, task.execution.start)
 
@@ -133,7 +133,7 @@ class CallRunner:
             assert isinstance(step, Done)
             tail = self._encode(step.result)
         except Exception as error:
-            tail = _failure(self._deadline_or(error, task))
+            tail = self._failure(self._deadline_or(error, task))
         self._reply(task.id, tail)
         self._release(task)
 
@@ -196,6 +196,15 @@ class CallRunner:
             raise _too_large("the result is", len(tail), self._max_frame)
         return tail
 
+    def _failure(self, error: Exception) -> bytes:
+        if not isinstance(error, MadrpcError):
+            # One call's fault must not cost the worker; the type and text go to the caller.
+            error = InternalError(f"the worker failed: {type(error).__name__}: {error}")
+        tail = error_tail(error)
+        if len(tail) > self._max_frame - 7:
+            tail = error_tail(type(error)(error.message[:100]))
+        return tail
+
     def _deadline_or(self, error: Exception, task: _Task) -> Exception:
         """The caller's deadline, where that and not the node's limit ended the call."""
         if isinstance(error, JavaScriptError) and error.js_name == CallTimeout.__name__:
@@ -214,13 +223,6 @@ def _decode_answer(response: Response) -> tuple[str | None, dict[str, object] | 
     """A nested call's answer as JSON text, or its error's map."""
     error, result = unpack_response_tail(response.tail)
     return (None, error) if error is not None else (json.dumps(result), None)
-
-
-def _failure(error: Exception) -> bytes:
-    if isinstance(error, MadrpcError):
-        return error_tail(error)
-    # One call's fault must not cost the worker; the type and text go to the caller.
-    return error_tail(InternalError(f"the worker failed: {type(error).__name__}: {error}"))
 
 
 def _too_large(what: str, size: int, limit: int) -> PayloadTooLarge:

@@ -12,14 +12,22 @@ from typing import Any
 import gevent
 
 from madrpc.config import HEALTH_TIMEOUT_S, ORCHESTRATOR_GRACE_S
-from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, Overloaded, from_wire
+from madrpc.errors import (
+    CallTimeout,
+    ConnectionFailed,
+    MadrpcError,
+    MethodNotFound,
+    Overloaded,
+    from_wire,
+)
 from madrpc.links.listener import Connection
 from madrpc.links.upstream import Upstream
 from madrpc.policy.balancer import Balancer, NodeRecord, NodeState
 from madrpc.policy.retry import RetryBudget, should_retry
-from madrpc.policy.stats import MethodTable
+from madrpc.policy.stats import OTHER_METHODS, MethodTable
 from madrpc.policy.timing import DeadlineTable, deadline_from_ms, ms_left
-from madrpc.protocol.messages import Request, Response, unpack_error
+from madrpc.protocol.frames import check_size
+from madrpc.protocol.messages import REQUEST_HEAD, Request, Response, unpack_error
 
 __all__ = ["Forwarder"]
 
@@ -135,13 +143,11 @@ class Forwarder:
             self.stats.succeeded(call.method, _now() - call.started)
             call.connection.respond(call.id, response.tail)
             return
-        error = from_wire(unpack_error(response.tail))
+        error = _error_of(call, response)
         if error.retryable and self._may_move(call, error) and self._budget.take():
             self._retry(call)
             return
-        self._forget(call)
-        self.stats.failed(call.method, _now() - call.started, error.name)
-        call.connection.respond(call.id, response.tail)
+        self._fail(call, error)
 
     def lost(self, upstream: Upstream, reason: str, calls: list[_Call]) -> None:
         """A node's connection ended; its calls move to another node.
@@ -166,6 +172,11 @@ class Forwarder:
             self._fail(call, error)
             return
         upstream = call.upstream = self.upstreams[record]
+        try:
+            check_size(len(call.tail) + REQUEST_HEAD, upstream.max_request)
+        except MadrpcError as error:
+            self._fail(call, error)
+            return
         call.attempts += 1
         left = ms_left(call.deadline, _now())
         call.upstream_id = upstream.forward(call, left, call.tail)
@@ -186,7 +197,9 @@ class Forwarder:
 
     def _fail(self, call: _Call, error: MadrpcError) -> None:
         self._forget(call)
-        self.stats.failed(call.method, _now() - call.started, error.name)
+        # Names that no node has come from callers without end, and must not fill the table.
+        method = OTHER_METHODS if isinstance(error, MethodNotFound) else call.method
+        self.stats.failed(method, _now() - call.started, error.name)
         call.connection.respond_error(call.id, error)
 
     def _forget(self, call: _Call) -> None:
@@ -242,6 +255,15 @@ def _ask(upstream: Upstream, method: str, timeout_s: float) -> dict[str, Any] | 
         return upstream.ask(method, timeout_s)
     except MadrpcError:
         return None
+
+
+def _error_of(call: _Call, response: Response) -> MadrpcError:
+    """The error a node answered with; one that cannot be read is the node's failure."""
+    try:
+        return from_wire(unpack_error(response.tail))
+    except MadrpcError as error:
+        where = call.upstream.record.address if call.upstream else "a node"
+        return ConnectionFailed(f"{where} sent an answer that cannot be read: {error.message}")
 
 
 def _overloaded(in_flight: int) -> Overloaded:

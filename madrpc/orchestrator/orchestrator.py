@@ -77,8 +77,7 @@ class Orchestrator:
     def handle(self, connection: Connection, request: Request) -> Cancellable | None:
         """Take one request from the listener."""
         if request.method.startswith(BUILTIN_PREFIX):
-            self._builtins.handle(connection, request)
-            return None
+            return self._builtins.handle(connection, request)
         if self.draining:
             connection.respond_error(request.id, Draining("the orchestrator is shutting down"))
             return None

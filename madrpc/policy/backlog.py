@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 __all__ = ["Backlog"]
 
 Item = TypeVar("Item")
+_MOST_GONE = 16
 
 
 class Backlog(Generic[Item]):
@@ -37,6 +38,10 @@ class Backlog(Generic[Item]):
     def __len__(self) -> int:
         return self._count
 
+    def __iter__(self) -> Iterator[Item]:
+        """The items that wait, the next one first."""
+        return filter(self._waits, (*self._nested, *self._new))
+
     def __repr__(self) -> str:
         return f"<Backlog {self._count} items, {self.bytes} bytes>"
 
@@ -56,7 +61,7 @@ class Backlog(Generic[Item]):
         self._count += 1
         self.bytes += size
         # Items that left on their own must not pile up behind a front that does not move.
-        if len(self._nested) + len(self._new) > 2 * (self._count + 64):
+        if len(self._nested) + len(self._new) > 2 * self._count + _MOST_GONE:
             self._nested = deque(filter(self._waits, self._nested))
             self._new = deque(filter(self._waits, self._new))
 

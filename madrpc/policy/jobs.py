@@ -80,6 +80,11 @@ class JobTable:
         return f"<JobTable {self.queued} queued, {self.busy} of {len(self.slots)} workers busy>"
 
     @property
+    def waiting(self) -> list[Job]:
+        """The jobs that wait for a worker, the next one first."""
+        return list(self._backlog)
+
+    @property
     def queued(self) -> int:
         """Jobs waiting for a worker."""
         return len(self._backlog)
@@ -256,7 +261,7 @@ class JobTable:
         self._forget(job)
         if job.cancelled:
             return []
-        job.ran_s = 0.0
+        job.ran_s = job.started = 0.0
         slot = self._idle_slot(job)
         if slot is not None:
             return [Requeued(job), self._start(slot, job, now)]

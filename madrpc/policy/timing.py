@@ -30,7 +30,7 @@ def ms_left(deadline: float | None, now: float) -> int:
     """
     if deadline is None:
         return 0
-    return max(1, min(int((deadline - now) * 1000), _MAX_TIMEOUT_MS))
+    return max(1, int(min((deadline - now) * 1000, _MAX_TIMEOUT_MS)))
 
 
 class Backoff:

@@ -29,6 +29,7 @@ __all__ = [
     "CANCEL",
     "NIL",
     "REQUEST",
+    "REQUEST_HEAD",
     "RESPONSE",
     "Cancel",
     "MalformedMessage",
@@ -59,7 +60,8 @@ _MAX_U32: Final = 0xFFFFFFFF
 _REQUEST_FRAME = struct.Struct(">IBBBIBI")
 _RESPONSE_FRAME = struct.Struct(">IBBBI")
 _CANCEL_FRAME = struct.Struct(">IBBBI")
-_REQUEST_HEAD: Final = _REQUEST_FRAME.size - 4
+#: Bytes of a request in front of its tail, as the writers here make it.
+REQUEST_HEAD: Final = _REQUEST_FRAME.size - 4
 _RESPONSE_HEAD: Final = _RESPONSE_FRAME.size - 4
 _REQUEST_START: Final = b"\x96\x00\xce"
 _RESPONSE_START: Final = b"\x94\x01\xce"
@@ -165,7 +167,7 @@ def error_tail(error: MadrpcError) -> bytes:
 
 def request_head(id: int, timeout_ms: int, tail_size: int) -> bytes:
     """Frame length and fixed head of a request whose tail has ``tail_size`` bytes."""
-    return _pack_request(_REQUEST_HEAD + tail_size, 0x96, REQUEST, 0xCE, id, 0xCE, timeout_ms)
+    return _pack_request(REQUEST_HEAD + tail_size, 0x96, REQUEST, 0xCE, id, 0xCE, timeout_ms)
 
 
 def response_head(id: int, tail_size: int) -> bytes:
@@ -184,10 +186,10 @@ def cancel_frame(id: int) -> bytes:
 def parse_message(frame: bytes) -> Message:
     """Read the head of one frame. Never raises: what cannot be read is a MalformedMessage."""
     start = frame[:3]
-    if start == _REQUEST_START and len(frame) > _REQUEST_HEAD and frame[7] == 0xCE:
+    if start == _REQUEST_START and len(frame) > REQUEST_HEAD and frame[7] == 0xCE:
         id, timeout_ms = _request_numbers(frame)
-        return _request(id, timeout_ms, frame[_REQUEST_HEAD:])
-    if start == _RESPONSE_START and len(frame) > _RESPONSE_HEAD:
+        return _request(id, timeout_ms, frame[REQUEST_HEAD:])
+    if start == _RESPONSE_START and len(frame) > _RESPONSE_HEAD + 1:
         return Response(_response_number(frame)[0], frame[_RESPONSE_HEAD:])
     return _parse_any_encoding(frame)
 
@@ -233,9 +235,9 @@ def _parse_any_encoding(frame: bytes) -> Message:
         unpacker = msgpack.Unpacker(raw=False, max_buffer_size=max(len(frame), 1))
         unpacker.feed(frame)
         size = unpacker.read_array_header()
-        kind = _integer("kind", unpacker.unpack())
-        id = _integer("id", unpacker.unpack())
-        timeout_ms = _integer("timeout_ms", unpacker.unpack()) if kind == REQUEST else 0
+        kind = _integer("kind", frame, unpacker)
+        id = _integer("id", frame, unpacker)
+        timeout_ms = _integer("timeout_ms", frame, unpacker) if kind == REQUEST else 0
         tail = frame[unpacker.tell() :]
     except InvalidRequest as error:
         return MalformedMessage(id, error)
@@ -261,11 +263,17 @@ def _build(kind: int, size: int, id: int, timeout_ms: int, tail: bytes) -> Messa
     return _request(id, timeout_ms, tail) if kind == REQUEST else Response(id, tail)
 
 
-def _integer(field: str, value: object) -> int:
-    # bool is an int to Python but not on the wire.
-    if type(value) is not int or not 0 <= value <= _MAX_U32:
-        raise InvalidRequest(f"{field} must be an integer from 0 to 2**32 - 1", {"field": field})
-    return value
+def _integer(field: str, frame: bytes, unpacker: Any) -> int:
+    position = unpacker.tell()
+    if position >= len(frame):
+        raise ProtocolError("the message is cut short")
+    first = frame[position]
+    # Anything but an integer is not even decoded: it could be millions of values.
+    if first <= 0x7F or 0xCC <= first <= 0xD3 or first >= 0xE0:
+        value = unpacker.unpack()
+        if 0 <= value <= _MAX_U32:
+            return int(value)
+    raise InvalidRequest(f"{field} must be an integer from 0 to 2**32 - 1", {"field": field})
 
 
 def unpack_request_tail(tail: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -61,7 +61,7 @@ def check_args(args: Any) -> None:
         else:
             reason = _refusal(value)
         if reason is not None:
-            raise InvalidArguments(f"{_render(path)}: {reason}", {"path": list(path)})
+            raise InvalidArguments(f"{_render(path)}: {reason}", {"path": _shown(path)})
 
 
 def result_from_json(text: str) -> Any:
@@ -121,21 +121,39 @@ def _may_be_too_deep(text: str) -> bool:
     return text.count("[") + text.count("{") > MAX_DEPTH
 
 
-Path = tuple[str | int, ...]
+Path = list[str | int]
 
 
 def _walk(root: Any) -> Iterator[tuple[Path, Any]]:
-    """Every value with the path to it, without recursion."""
-    stack: list[tuple[Path, Any]] = [((), root)]
-    while stack:
-        path, value = stack.pop()
-        yield path, value
-        if len(path) > MAX_DEPTH:
+    """Every value with the path to it, without recursion.
+
+    One path serves all values, so whoever keeps it must copy it: with one for each value that is
+    still to be looked at, a byte on the wire would cost kilobytes.
+    """
+    path: list[str | int] = []
+    yield path, root
+    levels = [_children(root)]
+    while levels:
+        step = next(levels[-1], None)
+        if step is None:
+            levels.pop()
+            if path:
+                path.pop()
             continue
-        if isinstance(value, dict):
-            stack.extend(((*path, key), item) for key, item in reversed(value.items()))
-        elif isinstance(value, (list, tuple)):
-            stack.extend(((*path, i), value[i]) for i in range(len(value) - 1, -1, -1))
+        key, value = step
+        path.append(key)
+        yield path, value
+        if len(path) <= MAX_DEPTH:
+            levels.append(_children(value))
+        else:
+            path.pop()
+
+
+def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
+    # Exact types: an extension type is a named tuple, and no array.
+    if isinstance(value, dict):
+        return iter(value.items())
+    return iter(enumerate(value)) if type(value) in (list, tuple) else iter(())
 
 
 def _refusal(value: Any) -> str | None:
@@ -155,7 +173,7 @@ def _refusal(value: Any) -> str | None:
         return _text_refusal(value)
     if isinstance(value, dict):
         return next(filter(None, map(_key_refusal, value)), None)
-    if isinstance(value, (list, tuple)):
+    if kind in (list, tuple):
         return None
     return f"a {kind.__name__} is not a JSON value"
 
@@ -174,13 +192,18 @@ def _text_refusal(text: str) -> str | None:
     return None
 
 
+def _shown(path: Path) -> list[str | int]:
+    """The path for the error's data, no longer than an answer can bear."""
+    return [step if isinstance(step, int) else str(step)[:100] for step in path[:50]]
+
+
 def _render(path: Path) -> str:
     """The path as JavaScript would write it: ``args.items[3].price``."""
     parts = ["args"]
-    for step in path[:MAX_DEPTH]:
+    for step in _shown(path):
         if isinstance(step, int):
             parts.append(f"[{step}]")
-        elif isinstance(step, str) and step.isidentifier():
+        elif step.isidentifier():
             parts.append(f".{step}")
         else:
             parts.append(f"[{step!r}]")

@@ -18,7 +18,8 @@ import pytest
 from madrpc.config import PoolConfig
 from madrpc.errors import MadrpcError
 from madrpc.policy.balancer import Balancer, NodeState
-from madrpc.policy.jobs import Action, Assign, Job, JobState, JobTable, Kill, SlotState
+from madrpc.policy.job import Action, Assign, Job, Kill, Requeued, SlotState
+from madrpc.policy.jobs import JobTable
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
 DASHES = "----"
@@ -89,7 +90,7 @@ class JobStory(Story):
 
     def do_show(self):
         """what is where"""
-        waiting = [job.method for job in self.table._queue if job.state is JobState.QUEUED]
+        waiting = [job.method for job in self.table.waiting]
         yield f"{self.now:.2f} s, waiting: {' '.join(waiting) or '-'}"
         for slot in self.table.slots.values():
             yield f"  worker {slot.id} {slot.state.value} {slot.job.method if slot.job else ''}"
@@ -103,6 +104,8 @@ class JobStory(Story):
                 yield f"worker {action.slot.id} runs {action.job.method}"
             elif isinstance(action, Kill):
                 yield f"worker {action.slot.id} is killed: {action.reason}"
+            elif isinstance(action, Requeued):
+                yield f"{action.job.method} is run again"
             else:
                 yield f"{action.job.method} fails: {action.error.name}: {action.error.message}"
 

@@ -98,11 +98,6 @@ def test_a_thrown_error(caller: Caller) -> None:
     assert "script.js" in error["data"]["stack"]
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="the worker cannot read the text that the error helper builds, once it is over 512 "
-    "characters: the engine keeps it as a rope, which the binding does not know",
-)
 def test_a_thrown_error_with_a_long_message(caller: Caller) -> None:
     error = caller.refused(request(5, "fail", {"n": 1000}))
     assert error["name"] == "JavaScriptError"

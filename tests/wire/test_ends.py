@@ -84,11 +84,6 @@ def test_the_id_of_a_cancelled_call_is_free_at_once(caller: Caller) -> None:
     assert caller.is_quiet(0.4)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="a built-in method answers by id when its greenlet ends, although the request was "
-    "cancelled and the id belongs to another request by then",
-)
 @pytest.mark.parametrize("builtin", ["_health", "_info"])
 def test_the_id_of_a_cancelled_builtin_is_free_at_once(caller: Caller, builtin: str) -> None:
     caller.write(request(7, builtin), cancel(7), request(7, "echo", {"mine": True}))

@@ -171,10 +171,6 @@ def test_unfit_arguments_are_refused_with_their_path(
     assert caller.call("echo", {"a": 1}, id=5) == {"a": 1}
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="an extension value is a namedtuple, so it is searched like an array",
-)
 def test_the_path_of_an_extension_value(caller: Caller) -> None:
     error = caller.refused(request(5, "echo", {"a": msgpack.ExtType(4, b"x")}))
     assert (error["name"], error["data"]) == ("InvalidArguments", {"path": ["a"]})

@@ -247,11 +247,6 @@ def test_answers_that_nobody_asked_for_are_dropped(start: Start) -> None:
         assert caller.is_quiet()
 
 
-@pytest.mark.xfail(
-    raises=TimeoutError,
-    reason="the call is no longer in flight when the error is decoded, so it is never answered "
-    "and keeps the orchestrator from draining",
-)
 def test_a_node_that_sends_an_error_nobody_can_read(start: Start) -> None:
     bad = b"\x81\xc1\xc0"
     _, server = start(
@@ -265,11 +260,6 @@ def test_a_node_that_sends_an_error_nobody_can_read(start: Start) -> None:
         assert answer[0] == 5
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="a list of methods that is none ends the greenlet that keeps the node connected; the "
-    "orchestrator never asks that node again",
-)
 def test_a_node_whose_info_is_wrong_is_asked_again(start: Start) -> None:
     node, server = start(silent, {**INFO, "methods": 5})
     node.info = INFO

@@ -67,22 +67,11 @@ def crashes_nothing(server: RunningServer, send: bytes) -> Any:
         return error
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="a server writes the head anew in 12 bytes, so a request of exactly the limit with a "
-    "shorter head is over the limit of the next hop: the node loses two workers to it, and the "
-    "orchestrator its connection to the node with everybody's calls",
-)
 def test_a_frame_of_exactly_the_limit_with_a_short_head(limited: RunningServer) -> None:
     error = crashes_nothing(limited, request_of_size(LIMIT, 5, short_head=True))
     assert error is None or error["name"] == "PayloadTooLarge"
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="the error's path repeats the key, so the answer is over the limit; the worker sends "
-    "it all the same, the node cuts the worker off, and the second worker goes the same way",
-)
 def test_an_unfit_argument_under_a_very_long_key(limited: RunningServer) -> None:
     error = crashes_nothing(limited, request(5, "echo", {"k" * (LIMIT - 100): float("nan")}))
     assert error["name"] in ("InvalidArguments", "PayloadTooLarge")
@@ -101,22 +90,12 @@ def mismatched(servers: Servers) -> Callable[[int, int], RunningServer]:
     return start
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="the orchestrator sends the node what the node refuses, and every call on their "
-    "connection is lost; it knows the node's limit from _info",
-)
 def test_a_node_with_a_smaller_limit(mismatched: Callable[[int, int], RunningServer]) -> None:
     server = mismatched(LIMIT, 4 * LIMIT)
     error = crashes_nothing(server, request(5, "echo", {"s": "x" * 2 * LIMIT}))
     assert error["name"] == "PayloadTooLarge"
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="the orchestrator cuts the node off for an answer over its own limit, and every call "
-    "on their connection is lost; it could skip the one frame",
-)
 def test_a_node_with_a_larger_limit(mismatched: Callable[[int, int], RunningServer]) -> None:
     server = mismatched(4 * LIMIT, LIMIT)
     error = crashes_nothing(server, request(5, "fill", {"n": 2 * LIMIT}))
@@ -132,12 +111,6 @@ def empty_maps(count: int) -> bytes:
 
 
 @needs_proc
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="the front end decodes the arguments of built-in methods, and whatever stands where an "
-    "integer belongs, with no bound on the number of values: 75 times the frame in memory, "
-    "and nobody else is served meanwhile",
-)
 @pytest.mark.parametrize(
     "payload",
     [
@@ -156,11 +129,6 @@ def test_a_frame_costs_the_front_end_no_more_than_its_bytes(private: Start, payl
 
 
 @needs_proc
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="the search for an unfit value keeps a whole path for every value that it has still "
-    "to look at: 450 steps for each of these, 3.6 KB for a byte on the wire",
-)
 def test_a_frame_costs_a_worker_no_more_than_its_bytes(servers: Servers) -> None:
     node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 1)
     with Caller(node.address) as caller:
@@ -174,11 +142,6 @@ def test_a_frame_costs_a_worker_no_more_than_its_bytes(servers: Servers) -> None
 
 
 @needs_proc
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="answers are queued for a caller that reads none until it has taken no byte for 10 s; "
-    "nothing bounds how many",
-)
 def test_a_caller_that_never_reads_costs_a_bounded_amount(private: Start) -> None:
     words = ("--max-frame", 2**20)
     server = private(*words, orchestrator_words=words)
@@ -196,11 +159,6 @@ def test_a_caller_that_never_reads_costs_a_bounded_amount(private: Start) -> Non
         assert memory(server.pid) < allowed
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="the orchestrator counts calls of unknown methods by name until its table is full, and "
-    "the methods that exist then share one row",
-)
 def test_unknown_methods_take_no_room_in_the_metrics(servers: Servers) -> None:
     node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 1)
     with Caller(servers.orchestrator(node).address) as caller:

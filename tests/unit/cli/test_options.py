@@ -207,7 +207,7 @@ def test_a_frame_limit_out_of_bounds_is_refused(capsys, size):
 
 
 @pytest.mark.parametrize(
-    "source", ["flag", known_defect("argparse checks no default against choices", "environment")]
+    "source", ["flag", ("environment")]
 )
 def test_an_unknown_log_level_is_refused(monkeypatch, capsys, source):
     words = ["--log-level", "loud"] if source == "flag" else []

@@ -186,16 +186,12 @@ def test_odd_pauses_from_a_server_are_bounded_by_the_deadline(clock, spread, wai
     assert found is None or 0 <= found < 60.0
 
 
-@pytest.mark.xfail(
-    raises=(TypeError, ValueError), reason="float() of whatever the server sent", strict=True
-)
 @pytest.mark.parametrize("wait", ["soon", None, [1], {}], ids=str)
 def test_a_pause_that_is_no_number_is_none(clock, spread, wait):
     spread(1.0)
     assert after(1, Overloaded("", {"retry_after_ms": wait})) == pytest.approx(0.05)
 
 
-@pytest.mark.xfail(reason="without a deadline nothing bounds the pause that a server asks for")
 @pytest.mark.parametrize("wait", [math.inf, 1e308, 24 * 3600 * 1000.0])
 def test_a_call_without_deadline_does_not_wait_for_days(clock, spread, wait):
     spread(1.0)

@@ -110,9 +110,6 @@ def test_the_timeout_is_passed_on(monkeypatch):
     assert seen == [0.5]
 
 
-@pytest.mark.xfail(
-    raises=UnicodeError, reason="a name that IDNA refuses raises UnicodeError, not OSError"
-)
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])
 def test_a_name_that_cannot_be_looked_up_is_a_failed_connection(host):
     with pytest.raises(ConnectionFailed):

@@ -226,9 +226,6 @@ def test_a_call_that_is_done_before_it_starts_is_not_lost(ordered):
     assert sorted(found) == [f"result of {n}" for n in range(5)]
 
 
-@pytest.mark.xfail(
-    raises=InvalidArguments, reason="return_errors does not cover errors found before sending"
-)
 @both_orders
 def test_an_item_that_cannot_be_sent_is_an_error_like_others(ordered):
     with Client("127.0.0.1:1") as client:

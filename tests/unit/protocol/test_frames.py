@@ -96,6 +96,14 @@ def test_failure_is_for_good(length, kind):
     assert decoder.partial_bytes == 0
 
 
+@pytest.mark.parametrize(("length", "kind"), BAD_LENGTHS)
+def test_a_broken_stream_holds_no_bytes(length, kind):
+    decoder = FrameDecoder(LIMIT)
+    for byte in head(length) + b"more":
+        decoder.feed(bytes((byte,)))
+    assert decoder.partial_bytes == 0
+
+
 def test_an_announcement_alone_holds_only_its_own_bytes():
     decoder = FrameDecoder(16 * 2**20)
     decoder.feed(head(16 * 2**20))

@@ -29,7 +29,7 @@ safe_values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    max_leaves=10,
 )
 
 
@@ -52,7 +52,7 @@ def refusal(args: object) -> InvalidArguments:
 # ---------------------------------------------------------------- arguments
 
 
-@given(st.dictionaries(st.text(), safe_values))
+@given(st.dictionaries(st.text(), safe_values, max_size=4))
 def test_safe_arguments_survive_unchanged_as_ascii(args):
     text = args_to_json(args)
     assert text.isascii()
@@ -141,15 +141,17 @@ SILENT = "json.dumps turns the key into text, so nobody looks: {1: 2} becomes {'
     [
         b"x",
         (1, 2),
-        known_defect(SILENT, 1),
-        known_defect(SILENT, 1.5),
-        known_defect(SILENT, True),
-        known_defect("None is taken for 'no bad key' as well", None),
+        (1),
+        (1.5),
+        (True),
+        (None),
     ],
     ids=repr,
 )
 def test_keys_that_are_not_text_are_refused(key):
-    error = refusal({"a": [{key: 2}]})
+    with pytest.raises(InvalidArguments) as caught:
+        check_args({"a": [{key: 2}]})
+    error = caught.value
     assert error.message == f"args.a[0]: the key {key!r} is not text"
 
 
