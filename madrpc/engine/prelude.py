@@ -63,6 +63,8 @@ CALL = """(()=>{const P=Promise,s=JSON.stringify,p=JSON.parse,E=Error,w={__proto
 let q='',i=0;
 madrpc.call=function __madrpc_call(n,a){return new P((y,z)=>{
 if(typeof n!=='string')throw new TypeError('madrpc.call(name, args): name must be a string');
+if(!n||n[0]==='_')
+throw new TypeError('madrpc.call(name, args): name must be that of a registered function');
 const j=a===undefined?'{}':s(a);
 if(j===undefined||j[0]!=='{')throw new TypeError('madrpc.call(name, args): args must be an object');
 w[++i]=[y,z];q+=(q?',[':'[')+i+','+s(n)+','+s(j)+']'})};

@@ -35,8 +35,9 @@ __all__ = ["Cancellable", "Connection", "Handler", "Listener", "bind_error"]
 log = logging.getLogger(__name__)
 
 _ACCEPT_BACKLOG = 1024
-#: Answers worth this many of the largest frames may wait for a peer to read them.
+#: Answers worth this many of the largest frames, or this many bytes, may wait to be read by a peer.
 _UNREAD_FRAMES = 8
+_UNREAD_BYTES = 16 * 1024 * 1024
 _CANCELLED = error_tail(Cancelled("the caller cancelled the call"))
 
 
@@ -94,7 +95,7 @@ class Connection:
         if len(tail) + 7 > self._max_frame:
             tail = error_tail(_answer_too_large(len(tail), self._max_frame))
         self._stream.write(response_head(id, len(tail)), tail)
-        if self._stream.pending_bytes > _UNREAD_FRAMES * self._max_frame:
+        if self._stream.pending_bytes > max(_UNREAD_FRAMES * self._max_frame, _UNREAD_BYTES):
             self._stream.close("the peer does not read its answers")
         if self._ended and not self._session.in_flight:
             self._stream.close_when_sent("the peer had finished")

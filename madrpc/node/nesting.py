@@ -13,6 +13,7 @@ from madrpc.protocol.messages import (
     NIL,
     Request,
     error_tail,
+    meta_of,
     request_tail,
     result_tail,
     unpack_request_tail,
@@ -110,15 +111,10 @@ def _child_tail(request: Request) -> bytes:
 def depth_of(tail: bytes) -> int:
     """How deep in nested calls a request is, from its encoded method, args and meta.
 
-    Nearly all requests end in nil for their meta, and only the others are decoded. What cannot be
-    decoded counts as 0: the worker says what is wrong with it.
+    Nearly all requests end in nil for their meta, and only the others are looked into. What cannot
+    be decoded counts as 0: the worker says what is wrong with it.
     """
-    if tail.endswith(NIL):
-        return 0
-    try:
-        return _depth(unpack_request_tail(tail)[2])
-    except MadrpcError:
-        return 0
+    return 0 if tail.endswith(NIL) else _depth(meta_of(tail))
 
 
 def _depth(meta: dict[str, Any]) -> int:

@@ -250,7 +250,7 @@ class Node:
     def _run_nested(
         self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
     ) -> Callable[[], None]:
-        job = Job(method, tail, deadline, _NestedReply(answered), nested=True)
+        job = Job(method, tail, deadline, _NestedReply(answered), nested=True, refusable=False)
         pool = self.pool
         pool.submit(job)
         return lambda: self.cancelled(pool, job)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from madrpc.config import EngineLimits
+from madrpc.config import MAX_METHOD_BYTES, EngineLimits
 from madrpc.engine.interface import Call, Done, Engine, Execution, NestedCall, Step, Waiting
 from madrpc.errors import (
     CallTimeout,
@@ -100,8 +100,12 @@ class CallRunner:
             return
         del self._parked[task.id]
         js_id = task.outstanding.pop(response.id)
-        result, error = _decode_answer(response)
-        self._advance(task, lambda: task.execution.feed(js_id, result=result, error=error))
+
+        def feed() -> Step:
+            result, error = _decode_answer(response)
+            return task.execution.feed(js_id, result=result, error=error)
+
+        self._advance(task, feed)
 
     def drop(self, id: int) -> None:
         """Free a parked call."""
@@ -154,6 +158,9 @@ class CallRunner:
         return None
 
     def _call(self, task: _Task, nested: NestedCall) -> None:
+        size = len(nested.method.encode("utf-8", "replace"))
+        if not 0 < size <= MAX_METHOD_BYTES or nested.method.startswith("_"):
+            raise MethodNotFound(f"no function can be called {nested.method!r:.60}")
         meta = {key: task.meta[key] for key in _INHERITED if key in task.meta}
         if "seed" in task.meta:
             # Each nested call draws its own numbers, the same ones every time.

@@ -146,8 +146,12 @@ class Forwarder:
         error = _error_of(call, response)
         if error.retryable and self._may_move(call, error) and self._budget.take():
             self._retry(call)
-            return
-        self._fail(call, error)
+        elif isinstance(error, ConnectionFailed):
+            self._fail(call, error)
+        else:
+            self._forget(call)
+            self.stats.failed(call.method, _now() - call.started, error.name)
+            call.connection.respond(call.id, response.tail)
 
     def lost(self, upstream: Upstream, reason: str, calls: list[_Call]) -> None:
         """A node's connection ended; its calls move to another node.

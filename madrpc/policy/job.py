@@ -56,7 +56,8 @@ class Job:
         tail: method, args and meta as they came, encoded.
         deadline: local instant by which the caller wants the answer, or None.
         reply_to: whatever the pool needs to answer the caller.
-        nested: whether a function of this node made the call.
+        nested: whether a function made the call; then it goes before new ones.
+        refusable: whether a full queue refuses it; not so for calls of this node's own functions.
     """
 
     __slots__ = (
@@ -65,7 +66,9 @@ class Job:
         "deadline",
         "method",
         "nested",
+        "queued_s",
         "ran_s",
+        "refusable",
         "reply_to",
         "slot",
         "started",
@@ -83,16 +86,19 @@ class Job:
         reply_to: Any,
         *,
         nested: bool = False,
+        refusable: bool = True,
     ) -> None:
         self.method = method
         self.tail = tail
         self.deadline = deadline
         self.reply_to = reply_to
         self.nested = nested
+        self.refusable = refusable
         self.state = JobState.QUEUED
         self.slot: Slot | None = None
         self.submitted = 0.0
         self.started = 0.0
+        self.queued_s = 0.0
         self.ran_s = 0.0
         self.crashes = 0
         self.cancelled = False

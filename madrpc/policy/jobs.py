@@ -124,7 +124,7 @@ class JobTable:
         slot = self._idle_slot(job)
         if slot is not None:
             return [self._start(slot, job, now)]
-        if not job.nested and not self._backlog.has_room(len(job.tail)):
+        if job.refusable and not self._backlog.has_room(len(job.tail)):
             job.state = JobState.DONE
             return [Fail(job, overloaded(self.queued, self._config.size, self._average_s))]
         self._enqueue(job, first=False)
@@ -179,7 +179,7 @@ class JobTable:
         if job.state is JobState.QUEUED:
             self._unqueue(job)
         elif job.state is JobState.PARKED:
-            return self._drop(job)
+            return [*self._drop(job), *self._fill(now)]
         elif job.state is JobState.RUNNING and not job.cancelled:
             job.cancelled = True
             self._deadlines.discard(job, job.tick)
@@ -193,11 +193,11 @@ class JobTable:
             if job.state is JobState.RUNNING:
                 actions += self._stop(job, now)
             elif job.state is JobState.PARKED:
-                actions += [*self._drop(job), Fail(job, too_late(job, now))]
+                actions += [*self._drop(job), Fail(job, too_late(job, now, JobState.PARKED))]
             elif job.state is JobState.QUEUED:
                 self._unqueue(job)
-                actions.append(Fail(job, too_late(job, now)))
-        return actions
+                actions.append(Fail(job, too_late(job, now, JobState.QUEUED)))
+        return [*actions, *self._fill(now)]
 
     # ------------------------------------------------------------- slots
 
@@ -252,7 +252,7 @@ class JobTable:
                 innocent.append(running)
         for job in innocent:
             actions += self._restart(job, now)
-        return actions
+        return [*actions, *self._fill(now)]
 
     # ----------------------------------------------------------- private
 
@@ -261,7 +261,7 @@ class JobTable:
         self._forget(job)
         if job.cancelled:
             return []
-        job.ran_s = job.started = 0.0
+        job.ran_s = 0.0
         slot = self._idle_slot(job)
         if slot is not None:
             return [Requeued(job), self._start(slot, job, now)]
@@ -278,6 +278,8 @@ class JobTable:
         self._deadlines.discard(job, job.tick)
         job.state = JobState.DONE
         self._backlog.removed(len(job.tail))
+        # The job itself stays in the queue until it comes to the front.
+        job.tail = b""
 
     def _forget(self, job: Job) -> None:
         self._deadlines.discard(job, job.tick)
@@ -347,19 +349,25 @@ class JobTable:
         return job
 
     def _fill(self, now: float) -> list[Action]:
-        """Start waiting jobs in unused slots, as many as may run at once."""
+        """Start waiting jobs in idle slots, as many as may run at once.
+
+        Jobs wait beside idle slots only where those are for a single call, or full of parked ones.
+        """
         actions: list[Action] = []
-        while self._idle and self.busy < self._config.size:
-            job = self._take(only_nested=False)
+        while self._idle and (not self.single_use or self.busy < self._config.size):
+            free = (slot for slot in self._idle if len(slot.parked) < MOST_PARKED)
+            slot = next(free, None)
+            job = self._take(only_nested=slot is None)
             if job is None:
                 break
-            slot = next(iter(self._idle))
+            slot = slot or next(iter(self._idle))
             del self._idle[slot]
             actions.append(self._start(slot, job, now))
         return actions
 
     def _start(self, slot: Slot, job: Job, now: float) -> Assign:
         job.slot = slot
+        job.queued_s = now - job.submitted
         self._run(slot, job, now)
         return Assign(slot, job)
 
@@ -382,5 +390,5 @@ class JobTable:
         if job.cancelled:
             return [Kill(slot, "cancelled call")]
         if job.deadline is not None and now >= job.deadline:
-            return [Kill(slot, "deadline"), Fail(job, too_late(job, now))]
+            return [Kill(slot, "deadline"), Fail(job, too_late(job, now, JobState.RUNNING))]
         return [Kill(slot, "time limit"), Fail(job, over_limit(self._time_limit_s))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from madrpc.errors import CallTimeout, Overloaded, TimeLimitExceeded, WorkerCrashed
-from madrpc.policy.job import Job
+from madrpc.policy.job import Job, JobState
 
 __all__ = ["crashed", "over_limit", "overloaded", "too_late"]
 
@@ -29,13 +29,22 @@ def over_limit(limit_s: float) -> TimeLimitExceeded:
     )
 
 
-def too_late(job: Job, now: float) -> CallTimeout:
-    """The caller's deadline has passed."""
-    started = job.started if job.started else now
-    queued_s, ran_s = started - job.submitted, now - started
-    phase = "while running" if job.started else "while waiting for a worker"
+_PHASES = {
+    JobState.QUEUED: "while the call waited for a worker",
+    JobState.RUNNING: "while the function ran",
+    JobState.PARKED: "while the function waited for other functions or a timer",
+}
+
+
+def too_late(job: Job, now: float, state: JobState) -> CallTimeout:
+    """The caller's deadline has passed; ``state`` is the one it found the job in."""
+    queued_s, ran_s = job.queued_s, job.ran_s
+    if state is JobState.QUEUED:
+        queued_s = now - job.submitted
+    elif state is JobState.RUNNING:
+        ran_s += now - job.started
     return CallTimeout(
-        f"the deadline passed {phase} (queued {queued_s:.2f} s, ran {ran_s:.2f} s); "
+        f"the deadline passed {_PHASES[state]} (queued {queued_s:.2f} s, ran {ran_s:.2f} s); "
         "the call was stopped",
         {"queued_ms": round(queued_s * 1000), "ran_ms": round(ran_s * 1000)},
     )

@@ -37,6 +37,7 @@ __all__ = [
     "Response",
     "cancel_frame",
     "error_tail",
+    "meta_of",
     "parse_message",
     "request_head",
     "request_tail",
@@ -55,6 +56,7 @@ CANCEL: Final = 2
 NIL: Final = b"\xc0"
 _NIL_BYTE: Final = 0xC0
 _MAX_U32: Final = 0xFFFFFFFF
+_MOST_META_BYTES: Final = 4096
 
 # Frame length, then the fixed head of the message.
 _REQUEST_FRAME = struct.Struct(">IBBBIBI")
@@ -296,6 +298,24 @@ def unpack_request_tail(tail: bytes) -> tuple[str, dict[str, Any], dict[str, Any
                 f"{field} must be a map or nil, not {type(value).__name__}", {"field": field}
             )
     return method, args or {}, meta or {}
+
+
+def meta_of(tail: bytes) -> dict[str, Any]:
+    """Meta alone; the arguments in front of it are passed over, not decoded.
+
+    Empty for what is no map, larger than any meta has reason to be, or not MessagePack.
+    """
+    try:
+        unpacker = msgpack.Unpacker(raw=False, max_buffer_size=len(tail))
+        unpacker.feed(tail)
+        unpacker.skip()
+        unpacker.skip()
+        if len(tail) - unpacker.tell() > _MOST_META_BYTES:
+            return {}
+        meta = unpacker.unpack()
+    except Exception:  # msgpack raises many unrelated types on hostile bytes
+        return {}
+    return meta if isinstance(meta, dict) else {}
 
 
 def unpack_response_tail(tail: bytes) -> tuple[Any, Any]:

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madrpc.address import Address, AddressError, parse_address
-from tests.kit import known_defect
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 from madrpc.config import PoolConfig
 from madrpc.errors import MadrpcError
 from madrpc.policy.balancer import Balancer, NodeState
-from madrpc.policy.job import Action, Assign, Job, Kill, Requeued, SlotState
+from madrpc.policy.job import Action, Assign, Drop, Job, Kill, Requeued, Retire, Wake
 from madrpc.policy.jobs import JobTable
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
@@ -46,19 +46,32 @@ class JobStory(Story):
     def at(self) -> float:
         return EPOCH_S + self.now
 
-    def do_table(self, *, workers, queue, bytes="1000", limit="1", grace="0.25"):
-        """workers=N queue=N [bytes=N] [limit=S] [grace=S]: a table whose workers are idle"""
+    def do_table(self, *kind, workers, queue, spare="0", bytes="1000", limit="1", grace="0.25"):
+        """[single-use] workers=N queue=N [spare=N] [bytes=N] [limit=S] [grace=S]: idle workers"""
         config = PoolConfig(int(workers), int(queue), int(bytes), float(grace))
-        self.table = JobTable(config, float(limit))
-        for _ in range(int(workers)):
+        self.table = JobTable(config, float(limit), single_use="single-use" in kind)
+        for _ in range(int(workers) + int(spare)):
             self.table.slot_ready(self.table.add_slot(), self.at)
         yield from ()
 
-    def do_submit(self, name, *, within=None, bytes="10"):
-        """NAME [within=S] [bytes=N]: a call, with a deadline that many seconds from now"""
+    def do_submit(self, name, *kind, within=None, bytes="10"):
+        """NAME [nested] [within=S] [bytes=N]: a call, with that many seconds until its deadline"""
         deadline = None if within is None else self.at + float(within)
-        self.jobs[name] = Job(name, b"x" * int(bytes), deadline, None)
+        self.jobs[name] = Job(name, b"x" * int(bytes), deadline, None, nested="nested" in kind)
         return self.told(self.table.submit(self.jobs[name], self.at))
+
+    def do_park(self, worker):
+        """WORKER: its job waits for something"""
+        return self.told(self.table.park(self.table.slots[int(worker)], self.at))
+
+    def do_wake(self, name, answer):
+        """NAME ANSWER: something that the job waits for has come"""
+        return self.told(self.table.wake(self.jobs[name], answer, self.at))
+
+    def do_worn(self, worker):
+        """WORKER: it asks to be replaced"""
+        self.table.slots[int(worker)].worn = True
+        yield from ()
 
     def do_finish(self, worker):
         """WORKER: it answered its job"""
@@ -93,15 +106,20 @@ class JobStory(Story):
         waiting = [job.method for job in self.table.waiting]
         yield f"{self.now:.2f} s, waiting: {' '.join(waiting) or '-'}"
         for slot in self.table.slots.values():
-            yield f"  worker {slot.id} {slot.state.value} {slot.job.method if slot.job else ''}"
-        idle = sum(slot.state is SlotState.IDLE for slot in self.table.slots.values())
-        assert len(waiting) == self.table.queued
-        assert len(self.table._idle) == idle
+            names = [slot.job.method] if slot.job else []
+            names += [f"({job.method} parked)" for job in slot.parked]
+            yield f"  worker {slot.id} {slot.state.value} {' '.join(names)}"
 
     def told(self, actions: list[Action]) -> Iterator[str]:
         for action in actions:
             if isinstance(action, Assign):
                 yield f"worker {action.slot.id} runs {action.job.method}"
+            elif isinstance(action, Wake):
+                yield f"worker {action.slot.id} goes on with {action.job.method}: {action.answer}"
+            elif isinstance(action, Drop):
+                yield f"worker {action.slot.id} drops {action.job.method}"
+            elif isinstance(action, Retire):
+                yield f"worker {action.slot.id} may go"
             elif isinstance(action, Kill):
                 yield f"worker {action.slot.id} is killed: {action.reason}"
             elif isinstance(action, Requeued):

@@ -24,9 +24,12 @@ madrpc.register("spin", ({ms}) => {
 madrpc.register("fill", ({n}) => "x".repeat(n));
 madrpc.register("fail", ({n}) => { throw new RangeError("e".repeat(n)); });
 madrpc.register("random", () => Math.random());
+madrpc.register("nest", ({n}) => madrpc.call("echo", {n}));
 madrpc.register("evaluate", ({js}) => (0, eval)(js));
 """
 WORKERS = 2
+#: "auto" measures the machine, so a busy one could choose otherwise from test to test.
+ISOLATION = ("--isolation", "context")
 HAS_PROC = Path("/proc/self/fd").is_dir()
 needs_proc = pytest.mark.skipif(not HAS_PROC, reason="needs Linux's /proc")
 
@@ -98,8 +101,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A node behind an orchestrator; both must end well when they are told to."""
     with servers_in(tmp_path_factory.mktemp("wire")) as servers:
         script = servers.script(SCRIPT)
-        node = servers.node("-s", script, "--pool-size", WORKERS, "--log-level", "warning")
-        orchestrator = servers.orchestrator(node, words=("--log-level", "warning"))
+        quiet = ("--log-level", "warning")
+        node = servers.node("-s", script, "--pool-size", WORKERS, *ISOLATION, *quiet)
+        orchestrator = servers.orchestrator(node, words=quiet)
         with Caller(node.address) as node_probe, Caller(orchestrator.address) as other_probe:
             made = Cluster(
                 Watched(node, node_probe, "node"),
@@ -149,7 +153,7 @@ def private(servers: Servers, request: pytest.FixtureRequest) -> Callable[..., R
     def start(*node_words: object, orchestrator_words: tuple[object, ...] = ()) -> RunningServer:
         script = servers.script(SCRIPT)
         quiet = ("--log-level", "warning")
-        node = servers.node("-s", script, "--pool-size", WORKERS, *quiet, *node_words)
+        node = servers.node("-s", script, "--pool-size", WORKERS, *ISOLATION, *quiet, *node_words)
         with Caller(node.address) as probe:
             wait_for_workers(probe)
         if request.param == "node":
@@ -158,5 +162,19 @@ def private(servers: Servers, request: pytest.FixtureRequest) -> Callable[..., R
             node, words=(*quiet, *orchestrator_words)
         )
         return orchestrator
+
+    return start
+
+
+@pytest.fixture
+def start_node(servers: Servers) -> Callable[..., RunningServer]:
+    """Starts a node for one test alone."""
+
+    def start(*words: object, workers: int = 1, source: str = SCRIPT) -> RunningServer:
+        script = servers.script(source)
+        node = servers.node("-s", script, "--pool-size", workers, *ISOLATION, *words)
+        with Caller(node.address) as probe:
+            wait_for_workers(probe, workers)
+        return node
 
     return start

@@ -166,6 +166,15 @@ def test_promises(caller: Caller) -> None:
     assert caller.answers(50) == {n: (None, {"n": n}) for n in range(50)}
 
 
+def test_functions_that_call_functions(caller: Caller) -> None:
+    caller.write(*(request(n, "nest", {"n": n}) for n in range(50)))
+    assert caller.answers(50) == {n: (None, {"n": n}) for n in range(50)}
+    caller.write(request(5, "nest", {"n": 1}, 0, {"depth": 31}))
+    assert caller.read() == (5, None, {"n": 1})
+    error = caller.refused(request(5, "nest", {"n": 1}, 0, {"depth": 32}))
+    assert "NestedCallLimit" in error["data"]["name"]
+
+
 def test_answers_written_to_a_slow_reader_arrive_whole(connect: Callable[[], Caller]) -> None:
     caller = connect()
     caller.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)

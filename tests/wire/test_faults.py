@@ -118,7 +118,9 @@ UNFIT = {
     "key 1": ({"a": {1: 1}}, ["a"]),
     "key nil": ({"a": {None: 1}}, ["a"]),
     "bin key": ({b"a": 1}, []),
-    "too deep": ({"a": nested(500)}, ["a", *[0] * 500]),
+    "too deep": ({"a": nested(500)}, ["a", *[0] * 49]),
+    "under a long key": ({"k" * 1000: [b""]}, ["k" * 100, 0]),
+    "extension": ({"a": msgpack.ExtType(4, b"x")}, ["a"]),
 }
 
 
@@ -171,11 +173,6 @@ def test_unfit_arguments_are_refused_with_their_path(
     assert caller.call("echo", {"a": 1}, id=5) == {"a": 1}
 
 
-def test_the_path_of_an_extension_value(caller: Caller) -> None:
-    error = caller.refused(request(5, "echo", {"a": msgpack.ExtType(4, b"x")}))
-    assert (error["name"], error["data"]) == ("InvalidArguments", {"path": ["a"]})
-
-
 def test_nesting_beyond_what_readers_allow(caller: Caller) -> None:
     for depth in (1_000, 5_000, 1_000_000):
         payload = with_args(b"\x81\xa1a" + b"\x91" * depth + b"\x00")
@@ -206,6 +203,13 @@ def test_names_that_are_no_methods(caller: Caller, method: str) -> None:
     # What the arguments hold is not looked at.
     payload = head(5) + pack(method) + b"\x90\x90\xc1"
     assert caller.refused(frame(payload))["name"] == "MethodNotFound"
+
+
+def test_builtins_take_little(caller: Caller) -> None:
+    assert caller.call("_health", {"unknown": "x" * 60_000})["status"] == "up"
+    error = caller.refused(request(5, "_health", {"unknown": "x" * 70_000}))
+    assert error["name"] == "PayloadTooLarge"
+    assert caller.call("_health")["status"] == "up"
 
 
 def test_requests_in_front_of_garbage_end_with_the_connection(caller: Caller) -> None:

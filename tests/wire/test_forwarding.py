@@ -154,7 +154,6 @@ def test_answers_pass_byte_for_byte_in_any_order_and_encoding(start: Start) -> N
     tails = [
         write.encode(None) + write.encode({"n": n, "x": [1.5, "é", n * 10**6]}) for n in range(20)
     ]
-    tails.append(write.encode({"code": -1, "name": "NewError", "message": "m", "new": 1}) + b"\xc0")
     held: list[bytes] = []
 
     def behave(message: list[Any]) -> list[bytes]:
@@ -171,6 +170,16 @@ def test_answers_pass_byte_for_byte_in_any_order_and_encoding(start: Start) -> N
         payloads = [caller.read_payload() for _ in tails]
     expected = {b"\x94\x01\xce" + struct.pack(">I", 1000 + n) + tails[n] for n in range(len(tails))}
     assert set(payloads) == expected
+
+
+def test_errors_pass_unchanged(start: Start) -> None:
+    new = {"code": -32099, "name": "NewError", "message": "m", "data": {"x": [1]}, "new": 1}
+    _, server = start(lambda message: [short(1, message[1], new, None)])
+    with Caller(server.address) as caller:
+        caller.write(request(5, "f"))
+        payload = caller.read_payload()
+    assert payload is not None
+    assert msgpack.unpackb(payload) == [1, 5, new, None]
 
 
 def test_a_cancel_reaches_the_node_and_its_late_answer_reaches_nobody(start: Start) -> None:

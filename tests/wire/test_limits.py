@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.servers import RunningServer, Servers, poll_until
-from tests.wire.conftest import SCRIPT, needs_proc, wait_for_workers
+from tests.wire.conftest import needs_proc
 from tests.wire.raw import (
     NIL,
     Caller,
@@ -78,11 +78,11 @@ def test_an_unfit_argument_under_a_very_long_key(limited: RunningServer) -> None
 
 
 @pytest.fixture
-def mismatched(servers: Servers) -> Callable[[int, int], RunningServer]:
+def mismatched(servers: Servers, start_node: Start) -> Callable[[int, int], RunningServer]:
     """Starts an orchestrator and a node with different limits; returns the orchestrator."""
 
     def start(of_node: int, of_orchestrator: int) -> RunningServer:
-        node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 2, "--max-frame", of_node)
+        node = start_node("--max-frame", of_node, workers=2)
         words = ("--max-frame", of_orchestrator)
         orchestrator: RunningServer = servers.orchestrator(node, words=words)
         return orchestrator
@@ -129,10 +129,20 @@ def test_a_frame_costs_the_front_end_no_more_than_its_bytes(private: Start, payl
 
 
 @needs_proc
-def test_a_frame_costs_a_worker_no_more_than_its_bytes(servers: Servers) -> None:
-    node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 1)
+def test_a_call_with_meta_costs_the_front_end_no_more_than_its_bytes(start_node: Start) -> None:
+    payload = head(5) + b"\xa4echo\x81\xa1a" + empty_maps(4 * 2**20) + b"\x81\xa1x\x01"
+    node = start_node()
+    with Caller(node.address) as caller, Caller(node.address) as other:
+        before = memory(node.pid)
+        caller.write(frame(payload))
+        poll_until(lambda: other.call("_metrics")["workers"]["busy"], "the call runs")
+        assert memory(node.pid) < before + 8 * len(payload)
+
+
+@needs_proc
+def test_a_frame_costs_a_worker_no_more_than_its_bytes(start_node: Start) -> None:
+    node = start_node()
     with Caller(node.address) as caller:
-        wait_for_workers(caller, 1)
         caller.call("echo")
         (worker,) = (row["pid"] for row in caller.call("_metrics")["workers"]["processes"])
         before = memory(worker)
@@ -159,8 +169,28 @@ def test_a_caller_that_never_reads_costs_a_bounded_amount(private: Start) -> Non
         assert memory(server.pid) < allowed
 
 
-def test_unknown_methods_take_no_room_in_the_metrics(servers: Servers) -> None:
-    node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 1)
+def test_a_depth_does_not_open_the_queue(start_node: Start) -> None:
+    node = start_node("--queue-size", 4)
+    with Caller(node.address) as caller:
+        caller.write(request(1, "spin", {"ms": 600}))
+        caller.write(*(request(n, "echo", {}, 0, {"depth": 1}) for n in range(2, 202)))
+        errors = [error["name"] for error, _ in caller.answers(201).values() if error]
+    assert errors.count("Overloaded") > 100
+
+
+def test_a_full_queue_refuses_at_once(start_node: Start) -> None:
+    node = start_node("--queue-size", 4)
+    with Caller(node.address) as caller:
+        caller.write(request(1, "spin", {"ms": 600}))
+        caller.write(*(request(n, "echo") for n in range(2, 22)))
+        first = caller.answers(16)
+        assert {error["name"] for error, _ in first.values()} == {"Overloaded"}
+        assert all(error["data"]["retry_after_ms"] > 0 for error, _ in first.values())
+        assert all(error is None for error, _ in caller.answers(5).values())
+
+
+def test_unknown_methods_take_no_room_in_the_metrics(servers: Servers, start_node: Start) -> None:
+    node = start_node()
     with Caller(servers.orchestrator(node).address) as caller:
         caller.write(*(request(n, f"no such method {n}") for n in range(250)))
         caller.answers(250)

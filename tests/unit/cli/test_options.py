@@ -15,7 +15,6 @@ from madrpc.cli.options import (
     positive_float,
     positive_int,
 )
-from tests.kit import known_defect
 
 
 @pytest.fixture(autouse=True)
@@ -206,9 +205,7 @@ def test_a_frame_limit_out_of_bounds_is_refused(capsys, size):
     assert "is not a number of bytes from 1024 to 1073741824" in message
 
 
-@pytest.mark.parametrize(
-    "source", ["flag", ("environment")]
-)
+@pytest.mark.parametrize("source", ["flag", ("environment")])
 def test_an_unknown_log_level_is_refused(monkeypatch, capsys, source):
     words = ["--log-level", "loud"] if source == "flag" else []
     if source == "environment":

@@ -202,15 +202,7 @@ def test_an_input_is_not_asked_again_after_its_end(ordered):
     assert list(mapped(FakePipeline(), Once(), ordered=ordered)) == []
 
 
-@pytest.mark.parametrize(
-    "ordered",
-    [
-        True,
-        pytest.param(
-            False, marks=pytest.mark.xfail(reason="as_finished loses a call that is done already")
-        ),
-    ],
-)
+@both_orders
 def test_a_call_that_is_done_before_it_starts_is_not_lost(ordered):
     def make_call(item: int) -> FakeCall:
         call = FakeCall(item)

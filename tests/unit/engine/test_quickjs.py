@@ -707,6 +707,11 @@ def test_a_wrong_nested_call_throws_where_it_was_made(words, says):
     assert "rules.js:3:" in error.stack
 
 
+@pytest.mark.parametrize("name", ["_sleep", "_log", "_retire", "_info", ""])
+def test_a_nested_call_of_what_no_script_can_register_throws(name):
+    failure(f"return await madrpc.call('{name}', {{}})", JavaScriptError, is_async=True)
+
+
 def test_a_patched_json_spoils_no_nested_call():
     running, step = nested(
         "JSON.stringify = () => 'x'; JSON.parse = () => 'x'; return madrpc.call('g', {a: 1})"
@@ -745,7 +750,7 @@ def test_the_spare_is_for_the_script_used_last():
     found = engine("madrpc.register('a', () => 1)", "madrpc.register('b', () => 2)")
     call(found, "b")
     found.prepare()
-    assert list(found._spares) == ["more1.js"]
+    assert [script.name for script in found._spares] == ["more1.js"]
 
 
 def test_spares_are_few():
@@ -775,7 +780,7 @@ def test_two_scripts_of_one_name_do_not_share_a_spare():
 def test_spares_for_every_script_can_be_made_at_once():
     found = engine("madrpc.register('a', () => 1)", "madrpc.register('b', () => 2)")
     found.prepare_all()
-    assert sorted(found._spares) == ["more1.js", "rules.js"]
+    assert sorted(script.name for script in found._spares) == ["more1.js", "rules.js"]
     spares = dict(found._spares)
     found.prepare_all()
     assert found._spares == spares

@@ -19,8 +19,14 @@ def table(size: int = 1, *, single_use: bool = False, slots: int | None = None) 
     return found
 
 
-def job(name: str = "f", *, nested: bool = False, deadline: float | None = None) -> Job:
-    return Job(name, b"tail", deadline, None, nested=nested)
+def job(
+    name: str = "f",
+    *,
+    nested: bool = False,
+    refusable: bool = True,
+    deadline: float | None = None,
+) -> Job:
+    return Job(name, b"tail", deadline, None, nested=nested, refusable=refusable)
 
 
 def kinds(actions: list[Any]) -> list[type]:
@@ -122,11 +128,11 @@ def test_a_worker_full_of_parked_jobs_takes_only_nested_ones() -> None:
     assert kinds(found.submit(job("inner", nested=True), NOW)) == [Assign]
 
 
-def test_nested_jobs_are_never_refused() -> None:
+def test_the_nodes_own_nested_jobs_are_never_refused() -> None:
     found = JobTable(PoolConfig(size=1, queue_size=1), 1.0)
     assert kinds(found.submit(job(), NOW)) == []
     assert kinds(found.submit(job(), NOW)) == [Fail]
-    assert found.submit(job(nested=True), NOW) == []
+    assert found.submit(job(nested=True, refusable=False), NOW) == []
     assert [waiting.nested for waiting in found.waiting] == [True, False]
 
 

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madrpc.policy.timing import Backoff, DeadlineTable, deadline_from_ms, ms_left
-from tests.kit import known_defect
 
 #: Rounding of a float near the times below.
 ROUNDING_S = 1e-6

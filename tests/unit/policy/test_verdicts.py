@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from madrpc.policy.job import Job
+from madrpc.policy.job import Job, JobState
 from madrpc.policy.verdicts import crashed, over_limit, overloaded, too_late
 
 
@@ -24,13 +24,17 @@ def test_overloaded_says_when_to_come_back(queued, workers, average_s, wait_ms) 
     assert f"try again in {wait_ms} ms" in error.message
 
 
-def test_too_late_tells_waiting_from_running() -> None:
-    waited = too_late(job(10.0, 0.0), 12.0)
-    assert (waited.data["queued_ms"], waited.data["ran_ms"]) == (2000, 0)
-    assert "while waiting for a worker (queued 2.00 s" in waited.message
-    ran = too_late(job(10.0, 11.0), 11.5)
-    assert (ran.data["queued_ms"], ran.data["ran_ms"]) == (1000, 500)
-    assert "while running" in ran.message
+def test_too_late_says_what_the_time_went_into() -> None:
+    made = job(10.0, 11.0)
+    made.queued_s, made.ran_s = 1.0, 0.25
+    waited = too_late(made, 12.0, JobState.QUEUED)
+    assert (waited.data["queued_ms"], waited.data["ran_ms"]) == (2000, 250)
+    ran = too_late(made, 11.5, JobState.RUNNING)
+    assert (ran.data["queued_ms"], ran.data["ran_ms"]) == (1000, 750)
+    assert "while the function ran" in ran.message
+    parked = too_late(made, 20.0, JobState.PARKED)
+    assert (parked.data["queued_ms"], parked.data["ran_ms"]) == (1000, 250)
+    assert "waited for other functions" in parked.message
 
 
 def test_the_others_carry_their_figures() -> None:

@@ -25,7 +25,7 @@ from madrpc.protocol.messages import (
     unpack_response_tail,
 )
 from madrpc.protocol.values import args_to_json
-from tests.kit import facts, known_defect
+from tests.kit import facts
 
 NIL = b"\xc0"
 TAIL = request_tail("add", {"a": 5}, None)
@@ -36,7 +36,7 @@ safe_numbers = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False)
 json_values = st.recursive(
     st.none() | st.booleans() | safe_numbers | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
+    max_leaves=6,
 )
 json_maps = st.dictionaries(st.text(), json_values, max_size=4)
 u32 = st.integers(0, MAX_U32) | st.sampled_from(EDGES)

@@ -18,7 +18,6 @@ from madrpc.protocol.values import (
     check_args,
     result_from_json,
 )
-from tests.kit import known_defect
 
 SAFE = 2**53 - 1
 
