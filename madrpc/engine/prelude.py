@@ -46,12 +46,13 @@ ASYNC = """(function __madrpc_follow(x,s){let r=0,v;
 return function __madrpc_poll(n){return n?n(v,s):r}})"""
 
 #: Helper: the thrown value as name, message and stack, each JSON text, on three lines; a part that
-#: cannot be read is empty. The fourth line tells null from everything else.
+#: cannot be read is empty. The fourth line tells null from everything else. All that is one JSON
+#: text again, because a long text put together from others is a rope, which the binding refuses.
 ERROR = """(function __madrpc_error(e,s){const g=f=>{try{return s(`${f()}`)}catch(_){return '""'}};
 const o=e!==null&&(typeof e==='object'||typeof e==='function');
-return g(()=>o&&e.name!==undefined?e.name:'')+'\\n'
+return s(g(()=>o&&e.name!==undefined?e.name:'')+'\\n'
 +g(()=>o&&e.message!==undefined?e.message:typeof e==='symbol'?e.description:e)+'\\n'
-+g(()=>o&&e.stack!==undefined?e.stack:'')+'\\n'+(e===null?1:0)})"""
++g(()=>o&&e.stack!==undefined?e.stack:'')+'\\n'+(e===null?1:0))})"""
 
 #: Adds ``madrpc.call``; evaluated before the script, and only for scripts that mention it. Value: a
 #: function that, called with nothing, returns the calls queued since last time as JSON text, and,

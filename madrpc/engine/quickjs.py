@@ -18,7 +18,9 @@ import quickjs
 
 from madrpc.config import MAX_METHOD_BYTES, EngineLimits
 from madrpc.engine import jserrors, prelude
-from madrpc.engine.interface import Call, Done, NestedCall, Script, Step, Waiting
+from madrpc.engine.environment import CONTROL
+from madrpc.engine.interface import Call, Done, LogLine, NestedCall, Script, Step, Waiting
+from madrpc.engine.program import Program
 from madrpc.errors import (
     JavaScriptError,
     MadrpcError,
@@ -31,26 +33,50 @@ __all__ = ["QuickJSEngine"]
 
 #: A spare context holds the script's loaded state, so only so many are kept.
 _MAX_SPARES = 4
+_LOAD_TOO_LONG = "its promise jobs did not come to an end within the time limit"
+#: What the control function answers when a timer's function threw (``js/timers.js``).
+_TIMER_THREW = 2
+#: Taking at most a few thousand characters out of a context; generous for a busy machine.
+_LOGS_TIME_S = 1.0
 _now = time.monotonic
 
 
 class QuickJSEngine:
     """Runs calls of a fixed set of scripts, each in a fresh QuickJS context.
 
+    A script that registers no function is a library: it is evaluated before each of the scripts
+    that come after it, in the same context.
+
     Raises:
-        ScriptError: a script failed to load, registered nothing, or used a name twice.
+        ScriptError: a script failed to load, is of no use, or used a name twice.
     """
 
     def __init__(self, scripts: Sequence[Script], limits: EngineLimits) -> None:
         self.limits = limits
         self.methods: dict[str, Script] = {}
-        self._spares: dict[str, _Context] = {}
-        self._last_used = scripts[0] if scripts else None
-        for script in scripts:
-            self._register(script)
+        self.startup_logs: list[tuple[Script, LogLine]] = []
+        self._programs: dict[str, Program] = {}
+        self._spares: dict[Program, _Context] = {}
+        self._last_used: Program | None = None
+        self._load(scripts)
 
-    def _register(self, script: Script) -> None:
-        for name in _registered_names(script, self.limits):
+    def _load(self, scripts: Sequence[Script]) -> None:
+        libraries: list[Script] = []
+        for script in scripts:
+            program = Program(script, libraries)
+            names, logs = _first_load(program, self.limits)
+            self.startup_logs += [(script, line) for line in logs]
+            if names:
+                self._register(program, names)
+                self._last_used = self._last_used or program
+            else:
+                libraries.append(script)
+        if libraries and (not self.methods or scripts[-1] is libraries[-1]):
+            raise _no_functions(libraries, is_all=not self.methods)
+
+    def _register(self, program: Program, names: Sequence[str]) -> None:
+        script = program.script
+        for name in names:
             other = self.methods.get(name)
             if other is not None:
                 raise ScriptError(
@@ -59,23 +85,27 @@ class QuickJSEngine:
                     {"file": script.name, "method": name},
                 )
             self.methods[name] = script
+            self._programs[name] = program
 
     def execution(self, call: Call) -> _Execution:
         """A fresh context, ready to run the call."""
-        script = self.methods[call.method]
-        self._last_used = script
-        context = self._spares.pop(script.name, None) or _Context(script, self.limits)
-        return _Execution(context, call, self.limits)
+        program = self._last_used = self._programs[call.method]
+        # The seed must be there before the script is evaluated, so no spare will do.
+        seeded = call.seed is not None and program.environment.seedable
+        context = None if seeded else self._spares.pop(program, None)
+        return _Execution(
+            context or _Context(program, self.limits, seed=call.seed), call, self.limits
+        )
 
     def prepare(self) -> bool:
-        """Build a spare context for the script used last, if it has none."""
-        script = self._last_used
-        if script is None or script.name in self._spares:
+        """Build a spare context for the program used last, if it has none."""
+        program = self._last_used
+        if program is None or program in self._spares:
             return False
         while len(self._spares) >= _MAX_SPARES:
             del self._spares[next(iter(self._spares))]
         try:
-            self._spares[script.name] = _Context(script, self.limits)
+            self._spares[program] = _Context(program, self.limits)
         except MadrpcError:
             # The call that needs the context builds it again and reports what is wrong.
             return False
@@ -83,38 +113,70 @@ class QuickJSEngine:
 
 
 class _Context:
-    """A QuickJS runtime with the host function and one script loaded."""
+    """A QuickJS runtime with the host function and one program loaded."""
 
-    __slots__ = ("_base_rss", "_memory_bytes", "calls", "host", "js", "script")
+    __slots__ = ("_base_rss", "_memory_bytes", "calls", "control", "host", "js", "program")
 
-    def __init__(self, script: Script, limits: EngineLimits, *, load: bool = True) -> None:
-        self.script = script
+    def __init__(
+        self, program: Program, limits: EngineLimits, *, seed: str | None = None, load: bool = True
+    ) -> None:
+        self.program = program
         self._memory_bytes = limits.memory_bytes
         self._base_rss = _peak_rss()
         self.js = quickjs.Context()
         self.js.set_memory_limit(limits.memory_bytes)
         self.js.set_max_stack_size(limits.stack_bytes)
         self.host = self.js.eval(prelude.HOST)
-        self.calls = self.js.eval(prelude.CALL) if "call" in script.source else None
+        self.calls = self.js.eval(prelude.CALL) if program.environment.calls else None
+        self.control = self._furnish(seed)
         if load:
             self.load(limits)
+            self.logs()  # written by every context of the program alike
+
+    def _furnish(self, seed: str | None) -> Any:
+        """Put in what the sources mention; return the function that speaks with it, if any."""
+        environment = self.program.environment
+        drawn = environment.draw(seed)
+        if environment.random:
+            self.js.eval(environment.random_source(drawn))
+        if not environment.pieces:
+            return None
+        control = self.js.eval(CONTROL)
+        for piece in environment.pieces:
+            control("define", piece.names, piece.source, environment.data_for(piece, drawn))
+        return control
 
     def load(self, limits: EngineLimits) -> None:
-        """Evaluate the script.
+        """Evaluate the libraries and the script.
 
         Raises:
             ScriptError: with the position, where the engine gives one.
         """
         self.js.set_time_limit(limits.time_s)
-        try:
-            self.js.eval(self.script.source)
-        except quickjs.JSException as error:
-            raise jserrors.script_error(str(error), self.script.name) from None
-        except UnicodeEncodeError:
-            raise ScriptError(
-                f"{self.script.name} has a lone surrogate; save it as UTF-8",
-                {"file": self.script.name},
-            ) from None
+        ends = _now() + limits.time_s
+        for script, source in self.program.parts:
+            self.logs()  # of the libraries; each one's was taken when it was loaded for itself
+            try:
+                self.js.eval(source)
+                while self.js.execute_pending_job():
+                    if _now() > ends:
+                        raise jserrors.script_error(_LOAD_TOO_LONG, self.program, script)
+            except quickjs.JSException as error:
+                raise jserrors.script_error(str(error), self.program, script) from None
+            except UnicodeEncodeError:
+                raise ScriptError(
+                    f"{script.name} has a lone surrogate; save it as UTF-8", {"file": script.name}
+                ) from None
+
+    def logs(self) -> list[LogLine]:
+        """Take what was written to the console."""
+        taken = self.control and self.control("logs")
+        if not taken:
+            return []
+        return [
+            LogLine(level, jserrors.clean_stack(text, self.program))
+            for level, text in json.loads(json.loads(taken))
+        ]
 
     def memory_grew(self) -> bool:
         """Whether the process grew by at least half the heap limit since the context was made.
@@ -125,33 +187,34 @@ class _Context:
         return _peak_rss() - self._base_rss > self._memory_bytes // 2
 
 
-def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
-    """Load the script once with every check and return what it registered."""
-    context = _Context(script, limits, load=False)
+def _first_load(program: Program, limits: EngineLimits) -> tuple[list[str], list[LogLine]]:
+    """Load a program with every check; return the names it registered and what it wrote."""
+    context = _Context(program, limits, load=False)
     names_of = context.js.eval(prelude.REGISTER_CHECKS)
     context.load(limits)
-    while _run_job(context.js, script.name):
-        pass
     names: list[str] = json.loads(names_of())
-    if not names:
-        raise ScriptError(
-            f"{script.name} registers no function; call madrpc.register(name, fn) in it",
-            {"file": script.name},
-        )
     for name in names:
         if len(name.encode("utf-8", "replace")) > MAX_METHOD_BYTES:
             raise ScriptError(
-                f"{script.name} registers a name over {MAX_METHOD_BYTES} bytes: {name[:40]}...",
-                {"file": script.name},
+                f"{program.script.name} registers a name over {MAX_METHOD_BYTES} bytes: "
+                f"{name[:40]}...",
+                {"file": program.script.name},
             )
-    return names
+    return names, context.logs()
 
 
-def _run_job(js: Any, script: str) -> bool:
-    try:
-        return bool(js.execute_pending_job())
-    except quickjs.JSException as error:
-        raise jserrors.script_error(str(error), script) from None
+def _no_functions(libraries: Sequence[Script], *, is_all: bool) -> ScriptError:
+    """The error for files that register nothing and have no script after them to use them."""
+    if is_all:
+        names = " and ".join(script.name for script in libraries)
+        what = f"{names} register" if len(libraries) > 1 else f"{names} registers"
+        message = f"{what} no function; call madrpc.register(name, fn) in one script"
+    else:
+        message = (
+            f"{libraries[-1].name} registers no function and comes last; call "
+            "madrpc.register(name, fn) in it, or put it before the scripts that use it"
+        )
+    return ScriptError(message, {"file": libraries[-1].name})
 
 
 class _Execution:
@@ -188,10 +251,40 @@ class _Execution:
         self._used_s += _now() - began
         return self._conclude(outcome)
 
+    def wake(self) -> Step:
+        """Fire the timers that are due, and run on."""
+        began = _now()
+        ends = began + self._call.time_s - self._used_s
+        outcome: Any = prelude.PENDING
+        is_first = True
+        while outcome == prelude.PENDING:
+            fired = self._enter(self._context.control, "fire", is_first)
+            if fired == _TIMER_THREW:
+                self._holder = self._context.control
+                raise self._thrown(in_stringify=False)
+            if not fired:
+                break
+            is_first = False
+            outcome = self._drain(began)
+            if _now() > ends:
+                raise jserrors.time_error(self._limits)
+        self._used_s += _now() - began
+        return self._conclude(outcome)
+
+    def logs(self) -> list[LogLine]:
+        """Take what the function wrote to the console."""
+        if self._context.control is None:
+            return []
+        self._context.js.set_time_limit(_LOGS_TIME_S)
+        try:
+            return self._context.logs()
+        except quickjs.JSException:
+            return []  # the heap is full, so there is no text to be had
+
     def close(self) -> None:
         """Free the context."""
         context = self._context
-        self._holder = context.host = context.calls = context.js = None
+        self._holder = context.host = context.calls = context.control = context.js = None
 
     def _enter(self, function: Any, *args: Any) -> Any:
         """Call into the engine under what is left of the time."""
@@ -237,12 +330,18 @@ class _Execution:
     def _wait(self) -> Step:
         calls = self._take_calls()
         self._outstanding.update(call.id for call in calls)
-        if not self._outstanding:
+        wake_in_s = self._next_timer()
+        if not self._outstanding and wake_in_s is None:
             raise PromiseNeverSettled(
                 "the function returned a promise that can never settle: nothing is left to run; "
                 "call resolve or reject on every path"
             )
-        return Waiting(calls)
+        return Waiting(calls, wake_in_s)
+
+    def _next_timer(self) -> float | None:
+        control = self._context.control
+        wait_ms = self._enter(control, "next") if control else None
+        return None if wait_ms is None or wait_ms < 0 else wait_ms / 1000
 
     def _take_calls(self) -> list[NestedCall]:
         if self._context.calls is None:
@@ -252,19 +351,17 @@ class _Execution:
 
     def _thrown(self, *, in_stringify: bool) -> MadrpcError:
         """The error for the value the function, or writing its result, threw."""
-        *parts, is_null = self._helper(prelude.ERROR).split("\n")
+        *parts, is_null = json.loads(self._helper(prelude.ERROR)).split("\n")
         name, message, stack = map(json.loads, parts)
         if is_null == "1" and self._context.memory_grew():
             return jserrors.memory_error(self._limits)
-        error = jserrors.error_from_parts(
-            name, message, stack, self._context.script.name, self._limits
-        )
+        error = jserrors.error_from_parts(name, message, stack, self._context.program, self._limits)
         if in_stringify and isinstance(error, JavaScriptError):
             return jserrors.not_serializable(error.message)
         return error
 
     def _uncaught(self, error: Exception) -> MadrpcError:
-        return jserrors.error_from_text(str(error), self._context.script.name, self._limits)
+        return jserrors.error_from_text(str(error), self._context.program, self._limits)
 
 
 def _too_large(size: int, limit: int) -> PayloadTooLarge:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from madrpc.config import EngineLimits
 from madrpc.engine.interface import Call, Done, Engine, Script
 from madrpc.errors import (
     CallTimeout,
     InternalError,
+    InvalidRequest,
     MadrpcError,
     MethodNotFound,
     PayloadTooLarge,
@@ -114,10 +116,11 @@ class Worker:
             return error_tail(InternalError(f"the worker failed: {type(error).__name__}: {error}"))
 
     def _run(self, request: Request) -> bytes:
-        method, args, _meta = unpack_request_tail(request.tail)
+        method, args, meta = unpack_request_tail(request.tail)
         if method not in self._engine.methods:
             raise MethodNotFound(f"no function is called {method!r} on this node")
-        call = Call(method, args_to_json(args), self._time_limit(request.timeout_ms))
+        limit_s = self._time_limit(request.timeout_ms)
+        call = Call(method, args_to_json(args), limit_s, _seed(meta))
         execution = self._engine.execution(call)
         try:
             step = execution.start()
@@ -148,6 +151,19 @@ class Worker:
                 {"size": len(tail), "limit": self._max_frame},
             )
         return tail
+
+
+def _seed(meta: Mapping[str, Any]) -> str | None:
+    """The seed a caller gave, as text; 7 and "7" are the same one."""
+    seed = meta.get("seed")
+    if seed is None or isinstance(seed, str):
+        return seed
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise InvalidRequest(
+            f"meta.seed must be an integer or a text, not {type(seed).__name__}",
+            {"field": "meta.seed"},
+        )
+    return str(seed)
 
 
 def _deadline_passed(ran_s: float) -> CallTimeout:
