@@ -18,7 +18,7 @@ from madrpc.errors import (
     TimeLimitExceeded,
 )
 
-__all__ = ["clean_stack", "error_from_parts", "error_from_text", "script_error"]
+__all__ = ["error_from_parts", "error_from_text", "script_error", "with_places"]
 
 _POSITION = re.compile(re.escape(ENGINE_FILE) + r":(\d+)(?::(\d+))?")
 # A frame without a function is a place in source text. Where frames follow it, the text is one that
@@ -35,12 +35,17 @@ def clean_stack(stack: str, program: Program) -> str:
     """The stack with the files' own names and lines, and without madrpc's frames."""
     lines = _PARSED_TEXT.sub(r"\1<text>\2", stack).splitlines()
     kept = "\n".join(line for line in lines if not _HOST_FRAME.match(line))
-    return _POSITION.sub(lambda found: _place(found, program), kept)
+    return with_places(kept, program)
 
 
-def _place(found: re.Match[str], program: Program) -> str:
-    name, line = program.place(int(found[1]))
-    return f"{name}:{line}:{found[2]}" if found[2] else f"{name}:{line}"
+def with_places(text: str, program: Program) -> str:
+    """The text with the files' own names and lines in place of the engine's."""
+
+    def place(found: re.Match[str]) -> str:
+        name, line = program.place(int(found[1]))
+        return f"{name}:{line}:{found[2]}" if found[2] else f"{name}:{line}"
+
+    return _POSITION.sub(place, text)
 
 
 def error_from_parts(

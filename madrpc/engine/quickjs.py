@@ -131,7 +131,7 @@ class _Context:
         self.control = self._furnish(seed)
         if load:
             self.load(limits)
-            self.logs()  # written by every context of the program alike
+            self.logs(forget=True)  # every context of the program writes the same
 
     def _furnish(self, seed: str | None) -> Any:
         """Put in what the sources mention; return the function that speaks with it, if any."""
@@ -155,7 +155,8 @@ class _Context:
         self.js.set_time_limit(limits.time_s)
         ends = _now() + limits.time_s
         for script, source in self.program.parts:
-            self.logs()  # of the libraries; each one's was taken when it was loaded for itself
+            # What a library writes was taken when it was loaded for itself.
+            self.logs(forget=True)
             try:
                 self.js.eval(source)
                 while self.js.execute_pending_job():
@@ -168,13 +169,13 @@ class _Context:
                     f"{script.name} has a lone surrogate; save it as UTF-8", {"file": script.name}
                 ) from None
 
-    def logs(self) -> list[LogLine]:
-        """Take what was written to the console."""
-        taken = self.control and self.control("logs")
+    def logs(self, *, forget: bool = False) -> list[LogLine]:
+        """Take what was written to the console; ``forget`` leaves the whole cap to what follows."""
+        taken = self.control and self.control("logs", forget)
         if not taken:
             return []
         return [
-            LogLine(level, jserrors.clean_stack(text, self.program))
+            LogLine(level, jserrors.with_places(_without_surrogates(text), self.program))
             for level, text in json.loads(json.loads(taken))
         ]
 
@@ -185,6 +186,11 @@ class _Context:
         as ``throw null`` does; the growth tells the two apart.
         """
         return _peak_rss() - self._base_rss > self._memory_bytes // 2
+
+
+def _without_surrogates(text: str) -> str:
+    """The text with a question mark for each half of a character, which UTF-8 has no bytes for."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _first_load(program: Program, limits: EngineLimits) -> tuple[list[str], list[LogLine]]:

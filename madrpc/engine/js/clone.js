@@ -1,6 +1,6 @@
 // structuredClone, as far as the types that exist here reach.
 (function __madrpc_clone() {
-  const fail = (value, why) => {
+  const __madrpc_fail = (value, why) => {
     let what = typeof value;
     try {
       if (typeof value === 'symbol') what = String(value);
@@ -23,25 +23,25 @@
   const opaque = [WeakMap, WeakSet, WeakRef, Promise, FinalizationRegistry];
   const boxes = [Boolean, Number, String, BigInt];
 
-  function buffer(value) {
-    if (value.detached) fail(value, ': it is detached');
+  function __madrpc_buffer(value) {
+    if (value.detached) __madrpc_fail(value, ': it is detached');
     return value.resizable ? resized(value) : value.slice(0);
   }
 
   function resized(value) {
-    const copy = new ArrayBuffer(value.byteLength, {maxByteLength: value.maxByteLength});
-    new Uint8Array(copy).set(new Uint8Array(value));
-    return copy;
+    const made = new ArrayBuffer(value.byteLength, {maxByteLength: value.maxByteLength});
+    new Uint8Array(made).set(new Uint8Array(value));
+    return made;
   }
 
-  function view(value, copy) {
+  function __madrpc_view(value, copy) {
     const made = copy(value.buffer);
     const size = value instanceof DataView ? value.byteLength : value.length;
     const name = value instanceof DataView ? 'DataView' : value[Symbol.toStringTag];
     return new globalThis[name](made, value.byteOffset, size);
   }
 
-  function error(value, copy, remember) {
+  function __madrpc_cloneError(value, copy, remember) {
     const {prototype} = errors[`${value.name}`] ?? Error;
     const cloned = remember(Object.setPrototypeOf(new Error(), prototype));
     const hidden = (key, held) =>
@@ -52,7 +52,7 @@
     return cloned;
   }
 
-  function properties(from, to, copy) {
+  function __madrpc_properties(from, to, copy) {
     for (const key of Object.keys(from)) {
       // A key may be gone by now: reading an earlier one can run a getter.
       if (!Object.hasOwn(from, key)) continue;
@@ -66,14 +66,14 @@
     return to;
   }
 
-  function made(value, copy, remember) {
+  function __madrpc_make(value, copy, remember) {
     const prototype = Object.getPrototypeOf(value);
     if (prototype === Object.prototype || prototype === null)
-      return properties(value, remember({}), copy);
+      return __madrpc_properties(value, remember({}), copy);
     if (Array.isArray(value)) {
       const list = remember([]);
       list.length = value.length;
-      return properties(value, list, copy);
+      return __madrpc_properties(value, list, copy);
     }
     if (value instanceof Map) {
       const map = remember(new Map());
@@ -87,13 +87,13 @@
     }
     if (value instanceof Date) return remember(new Date(value.getTime()));
     if (value instanceof RegExp) return remember(new RegExp(value.source, value.flags));
-    if (value instanceof ArrayBuffer) return remember(buffer(value));
-    if (ArrayBuffer.isView(value)) return remember(view(value, copy));
-    if (value instanceof Error) return error(value, copy, remember);
+    if (value instanceof ArrayBuffer) return remember(__madrpc_buffer(value));
+    if (ArrayBuffer.isView(value)) return remember(__madrpc_view(value, copy));
+    if (value instanceof Error) return __madrpc_cloneError(value, copy, remember);
     for (const type of boxes) if (value instanceof type) return remember(Object(value.valueOf()));
-    if (value instanceof Symbol) fail(value.valueOf(), '');
-    for (const type of opaque) if (value instanceof type) fail(value, '');
-    return properties(value, remember({}), copy);
+    if (value instanceof Symbol) __madrpc_fail(value.valueOf(), '');
+    for (const type of opaque) if (value instanceof type) __madrpc_fail(value, '');
+    return __madrpc_properties(value, remember({}), copy);
   }
 
   function __madrpc_structuredClone(value, options) {
@@ -101,25 +101,26 @@
     const known = new Map();
     const transfers = options?.transfer === undefined ? [] : [...options.transfer];
     for (const item of transfers) {
-      if (!(item instanceof ArrayBuffer) || item.detached) fail(item, ': it cannot be transferred');
-      if (known.has(item)) fail(item, ': it is transferred twice');
+      if (!(item instanceof ArrayBuffer) || item.detached)
+        __madrpc_fail(item, ': it cannot be transferred');
+      if (known.has(item)) __madrpc_fail(item, ': it is transferred twice');
       known.set(item, item);
     }
     // A buffer is moved only after everything could be cloned, so its views wait for it.
     for (const item of transfers) known.delete(item);
-    const copy = item => {
+    const __madrpc_copy = item => {
       if (item === null || (typeof item !== 'object' && typeof item !== 'function')) {
-        return typeof item === 'symbol' ? fail(item, '') : item;
+        return typeof item === 'symbol' ? __madrpc_fail(item, '') : item;
       }
-      if (typeof item === 'function') fail(item, '');
+      if (typeof item === 'function') __madrpc_fail(item, '');
       if (known.has(item)) return known.get(item);
       const remember = twin => {
         known.set(item, twin);
         return twin;
       };
-      return made(item, copy, remember);
+      return __madrpc_make(item, __madrpc_copy, remember);
     };
-    const result = copy(value);
+    const result = __madrpc_copy(value);
     for (const item of transfers) item.transfer();
     return result;
   }

@@ -4,15 +4,16 @@
 (function __madrpc_console(pieces, inspector) {
   const MOST_LINES = 100;
   const MOST_CHARS = 16384;
-  const stringify = JSON.stringify;
+  const {stringify} = pieces;
   let taken = '';
   let lines = 0;
   let chars = 0;
   let dropped = 0;
 
-  // A JSON text, and once more as JSON: text put together from pieces may be a rope, and the engine's
-  // binding takes only flat text.
-  pieces.logs = () => {
+  // Takes the lines; `forget` has none of them count towards the cap. Value: a JSON text, and once
+  // more as JSON, because text put together from pieces may be a rope, and the engine's binding
+  // takes only flat text.
+  pieces.logs = forget => {
     if (dropped > 0) {
       const lost = `... ${dropped} more line${dropped === 1 ? '' : 's'} dropped`;
       taken += `${taken && ','}["warn",${stringify(lost)}]`;
@@ -20,6 +21,7 @@
     const text = stringify(`[${taken}]`);
     taken = '';
     dropped = 0;
+    if (forget) lines = chars = 0;
     return text;
   };
 
@@ -37,7 +39,7 @@
       if (text.length > left) text = `${text.slice(0, left)}... (${text.length} characters)`;
       lines++;
       chars += text.length;
-      taken += `${taken && ','}["${level}",${stringify(text)}]`;
+      taken += `${taken && ','}["${level}",${stringify(`${text}`)}]`;
     },
     format(args) {
       const first = args[0];

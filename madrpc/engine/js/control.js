@@ -6,15 +6,16 @@
 //                                         returns an object with them
 //   control('logs'), control('next'), control('fire', first)   see console.js and timers.js
 //   control(helper)                       calls helper with what a timer threw, and JSON.stringify
-// `p` is `pieces`: what the pieces have in common. `p.lazy(target, names, make)` gives `target`
+// `p` is `pieces`: what the pieces have in common, with the built-ins that what they tell the engine
+// depends on, taken before a script can replace them. `p.lazy(target, names, make)` gives `target`
 // members that `make` returns in an object once one of them is read.
 (() => {
   const g = globalThis,
     d = Object.defineProperty,
-    s = JSON.stringify,
     p = {
       __proto__: null,
       now: performance.now,
+      stringify: JSON.stringify,
       compile: eval,
       lazy(t, n, f) {
         let o;
@@ -33,7 +34,7 @@
     };
   return function __madrpc_control(n, a, b, c) {
     if (b) p.lazy(g, a, () => p.compile(b)(p, c));
-    else if (typeof n === 'function') return n(p.thrown, s);
+    else if (typeof n === 'function') return n(p.thrown, p.stringify);
     else if (p[n]) return p[n](a);
   };
 })();

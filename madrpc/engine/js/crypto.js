@@ -56,8 +56,8 @@
   return {
     crypto: {
       getRandomValues: function __madrpc_getRandomValues(array) {
-        const name = ArrayBuffer.isView(array) ? array[Symbol.toStringTag] : undefined;
-        if (name === undefined || name.startsWith('Float'))
+        const name = ArrayBuffer.isView(array) ? array[Symbol.toStringTag] : '';
+        if (!/Int|Uint/.test(name))
           throw new DOMException(
             'crypto.getRandomValues(array): array must be an integer typed array',
             'TypeMismatchError',

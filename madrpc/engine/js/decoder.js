@@ -34,6 +34,20 @@
     throw new TypeError('TextDecoder.decode(bytes): bytes must be a buffer or a view of one');
   }
 
+  function joined(first, second) {
+    if (first.length === 0) return second;
+    const both = new Uint8Array(first.length + second.length);
+    both.set(first);
+    both.set(second, first.length);
+    return both;
+  }
+
+  // Throws an error whose stack begins where `caller` was called.
+  function refuse(error, caller) {
+    Error.captureStackTrace(error, caller);
+    throw error;
+  }
+
   // The bytes at the end that may begin a character of which more is to come.
   function unfinished(bytes) {
     for (let back = 1; back <= 3 && back <= bytes.length; back++) {
@@ -153,10 +167,10 @@
     #started = false;
     constructor(label = 'utf-8', options = {}) {
       const encoding = labels[`${label}`.trim().toLowerCase()];
-      if (encoding === undefined)
-        throw new RangeError(
-          `TextDecoder: ${label} is not one of utf-8, utf-16le and windows-1252`,
-        );
+      if (encoding === undefined) {
+        const why = `TextDecoder: ${label} is not one of utf-8, utf-16le and windows-1252`;
+        refuse(new RangeError(why), TextDecoder);
+      }
       this.#codec = codecs[encoding];
       this.#encoding = encoding;
       this.#fatal = Boolean(options?.fatal);
@@ -172,27 +186,20 @@
       return this.#ignoreBOM;
     }
     decode(source, options) {
-      let bytes = bytesOf(source);
-      if (this.#pending.length > 0) {
-        const both = new Uint8Array(this.#pending.length + bytes.length);
-        both.set(this.#pending);
-        both.set(bytes, this.#pending.length);
-        bytes = both;
-      }
       const stream = Boolean(options?.stream);
-      const kept = stream ? this.#codec.unfinished(bytes) : 0;
-      this.#pending = bytes.slice(bytes.length - kept);
-      let text;
       try {
-        text = this.#codec.decode(bytes.subarray(0, bytes.length - kept), this.#fatal);
+        const bytes = joined(this.#pending, bytesOf(source));
+        const end = bytes.length - (stream ? this.#codec.unfinished(bytes) : 0);
+        this.#pending = bytes.slice(end);
+        const text = this.#codec.decode(bytes.subarray(0, end), this.#fatal);
+        const isFirst = !this.#started && text.length > 0;
+        this.#started = stream && (this.#started || text.length > 0);
+        return isFirst && !this.#ignoreBOM && text[0] === '\ufeff' ? text.slice(1) : text;
       } catch (error) {
         this.#pending = new Uint8Array(0);
         this.#started = false;
-        throw error;
+        refuse(error, this.decode);
       }
-      const first = !this.#started && text.length > 0;
-      this.#started = stream && (this.#started || text.length > 0);
-      return first && !this.#ignoreBOM && text[0] === '\ufeff' ? text.slice(1) : text;
     }
     get [Symbol.toStringTag]() {
       return 'TextDecoder';

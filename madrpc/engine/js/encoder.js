@@ -32,8 +32,12 @@
       return encode(`${text}`);
     }
     encodeInto(source, target) {
-      if (!(target instanceof Uint8Array))
-        throw new TypeError('TextEncoder.encodeInto(text, target): target must be a Uint8Array');
+      if (!(target instanceof Uint8Array)) {
+        const why = 'TextEncoder.encodeInto(text, target): target must be a Uint8Array';
+        const error = new TypeError(why);
+        Error.captureStackTrace(error, this.encodeInto);
+        throw error;
+      }
       const bytes = encode(`${source}`.slice(0, target.length));
       let written = Math.min(bytes.length, target.length);
       while (written < bytes.length && (bytes[written] & 0xc0) === 0x80) written--;

@@ -37,8 +37,15 @@
     return value.name ? `[Function: ${value.name}]` : '[Function (anonymous)]';
   }
 
+  // An error's stack without the frames of madrpc's own functions.
+  function stackOf(error) {
+    if (typeof error.stack !== 'string') return '';
+    const lines = error.stack.trimEnd().split('\n');
+    return lines.filter(line => !/^\s+at __madrpc/.test(line)).join('\n');
+  }
+
   function errorText(error) {
-    const stack = typeof error.stack === 'string' ? error.stack.trimEnd() : '';
+    const stack = stackOf(error);
     const text = `${error}`;
     return stack === '' ? `[${text}]` : stack.startsWith(text) ? stack : `${text}\n${stack}`;
   }
@@ -217,7 +224,7 @@
     dir: value => info(value),
     table: value => info(value),
     trace: function __madrpc_trace(...args) {
-      debug(`Trace: ${format(args)}\n${new Error().stack}`);
+      debug(`Trace: ${format(args)}\n${stackOf(new Error())}`);
     },
     assert: (holds, ...args) => {
       if (!holds) error(`Assertion failed${args.length > 0 ? `: ${format(args)}` : ''}`);

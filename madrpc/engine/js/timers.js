@@ -5,7 +5,6 @@
 // script runs, and of their creation where that is equal. So the order is the same however fast the
 // machine is. `ready` keeps a timer from firing before its time has really passed.
 (function __madrpc_timers(pieces) {
-  const apply = Reflect.apply;
   const began = pieces.now();
   const timers = {__proto__: null};
   const heap = [];
@@ -17,6 +16,7 @@
     limit = 0;
 
   const real = () => pieces.now() - began + skew;
+  const later = (a, b) => (a > b ? a : b);
   const before = (a, b) => a.due < b.due || (a.due === b.due && a.order < b.order);
 
   function push(timer) {
@@ -54,7 +54,7 @@
 
   function schedule(timer, ms) {
     if (stale) {
-      instant = Math.max(instant, real());
+      instant = later(instant, real());
       stale = false;
     }
     timer.order = ++created;
@@ -63,11 +63,11 @@
     push(timer);
   }
 
-  function start(name, fn, ms, args, repeats) {
+  function __madrpc_start(name, fn, ms, args, repeats) {
     if (typeof fn !== 'function') throw new TypeError(`${name}(fn, ms): fn must be a function`);
     ms = +ms;
-    ms = ms > 0 ? Math.min(ms, 2147483647) | 0 : 0;
-    const timer = {id: created + 1, fn, args, every: repeats ? Math.max(ms, 1) : 0};
+    ms = ms > 0 ? (ms < 2147483647 ? ms | 0 : 2147483647) : 0;
+    const timer = {id: created + 1, fn, args, every: repeats ? later(ms, 1) : 0};
     timers[timer.id] = timer;
     schedule(timer, ms);
     return timer.id;
@@ -83,28 +83,28 @@
   pieces.next = () => {
     stale = true;
     const timer = head();
-    return timer === undefined ? -1 : Math.max(0, timer.ready - real());
+    return timer === undefined ? -1 : later(0, timer.ready - real());
   };
 
   // Fires one timer of those that were due when `first` was true. Value: 0 if there was none, 1 if it
   // ran, 2 if it threw. The caller vouches that the time `next` told has passed.
-  pieces.fire = first => {
+  pieces.fire = function __madrpc_fire(first) {
     const timer = head();
     if (timer === undefined) return 0;
     if (first) {
       lastOfBatch = created;
-      skew += Math.max(0, timer.ready - real());
-      limit = Math.max(real(), timer.ready);
+      skew += later(0, timer.ready - real());
+      limit = later(real(), timer.ready);
     }
     if (timer.order > lastOfBatch || timer.ready > limit) return 0;
     pop();
-    instant = Math.max(instant, timer.due);
+    instant = later(instant, timer.due);
     stale = false;
     const {fn, args} = timer;
     if (timer.every > 0) schedule(timer, timer.every);
     else delete timers[timer.id];
     try {
-      apply(fn, undefined, args);
+      fn(...args);
       return 1;
     } catch (error) {
       pieces.thrown = error;
@@ -114,12 +114,12 @@
 
   return {
     setTimeout: function __madrpc_setTimeout(fn, ms, ...args) {
-      return start('setTimeout', fn, ms, args, false);
+      return __madrpc_start('setTimeout', fn, ms, args, false);
     },
     setInterval: function __madrpc_setInterval(fn, ms, ...args) {
-      return start('setInterval', fn, ms, args, true);
+      return __madrpc_start('setInterval', fn, ms, args, true);
     },
-    clearTimeout: cancel,
-    clearInterval: cancel,
+    clearTimeout: id => cancel(id),
+    clearInterval: id => cancel(id),
   };
 });
