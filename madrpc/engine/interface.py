@@ -11,12 +11,22 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from madrpc.config import EngineLimits
 from madrpc.errors import ScriptError
 
-__all__ = ["Call", "Done", "Engine", "Execution", "NestedCall", "Script", "Step", "Waiting"]
+__all__ = [
+    "Call",
+    "Done",
+    "Engine",
+    "Execution",
+    "LogLine",
+    "NestedCall",
+    "Script",
+    "Step",
+    "Waiting",
+]
 
 
 @dataclass(frozen=True)
@@ -62,11 +72,14 @@ class Call:
         method: name of a registered function.
         args: its argument, as ASCII JSON text.
         time_s: seconds it may use.
+        seed: makes what is random in the call reproducible: the same text, the same numbers, on
+            every node. None draws them from the system.
     """
 
     method: str
     args: str
     time_s: float
+    seed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +100,25 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The function waits for nested calls; ``calls`` are those made since the last step."""
+    """The function waits for nested calls, for a timer, or for both.
+
+    Attributes:
+        calls: nested calls made since the last step.
+        wake_in_s: seconds until ``wake`` has something to do; None if no timer is set.
+    """
 
     calls: Sequence[NestedCall]
+    wake_in_s: float | None = None
 
 
 Step = Done | Waiting
+
+
+class LogLine(NamedTuple):
+    """What one call of console's methods wrote; ``level`` is debug, info, warn or error."""
+
+    level: str
+    text: str
 
 
 class Execution(Protocol):
@@ -112,6 +138,19 @@ class Execution(Protocol):
             MadrpcError: how the call ended otherwise.
         """
 
+    def wake(self) -> Step:
+        """Fire the timers that are due, ``wake_in_s`` after the step that told it, and run on.
+
+        Raises:
+            MadrpcError: how the call ended otherwise.
+        """
+
+    def logs(self) -> list[LogLine]:
+        """What the function wrote to the console since this was last asked, up to a cap.
+
+        It works after every step and after an error, until the execution is closed.
+        """
+
     def close(self) -> None:
         """Free the context."""
 
@@ -124,6 +163,10 @@ class Engine(Protocol):
     @property
     def methods(self) -> Mapping[str, Script]:
         """The registered functions, each with the script it is in."""
+
+    @property
+    def startup_logs(self) -> Sequence[tuple[Script, LogLine]]:
+        """What each script wrote to the console when it was loaded for the first time."""
 
     def execution(self, call: Call) -> Execution:
         """A fresh context, ready to run the call; ``call.method`` must be in ``methods``."""

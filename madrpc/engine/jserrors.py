@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from madrpc.config import EngineLimits
+from madrpc.engine.interface import Script
+from madrpc.engine.program import ENGINE_FILE, Program
 from madrpc.errors import (
     InternalError,
     JavaScriptError,
@@ -16,24 +18,38 @@ from madrpc.errors import (
     TimeLimitExceeded,
 )
 
-__all__ = ["error_from_parts", "error_from_text", "script_error"]
+__all__ = ["error_from_parts", "error_from_text", "script_error", "with_places"]
 
-# The binding gives every evaluated text this file name.
-_ENGINE_FILE = "<input>"
-_POSITION = re.compile(re.escape(_ENGINE_FILE) + r":(\d+)(?::(\d+))?")
+_POSITION = re.compile(re.escape(ENGINE_FILE) + r":(\d+)(?::(\d+))?")
+# A frame without a function is a place in source text. Where frames follow it, the text is one that
+# they were parsing: JSON, or an argument of eval.
+_PARSED_TEXT = re.compile(
+    r"^(\s+at )" + re.escape(ENGINE_FILE) + r"(:\d+:\d+)(?=\n.)", re.MULTILINE
+)
 _HOST_FRAME = re.compile(r"^\s+at __madrpc")
 _OUT_OF_MEMORY = {"out of memory", "string too long", "invalid array buffer length"}
 _STACK_OVERFLOW = ("Maximum call stack size exceeded", "stack overflow")
 
 
-def clean_stack(stack: str, script: str) -> str:
-    """The stack with the script's own name, and without madrpc's frames."""
-    lines = (line for line in stack.splitlines() if not _HOST_FRAME.match(line))
-    return "\n".join(lines).replace(_ENGINE_FILE, script)
+def clean_stack(stack: str, program: Program) -> str:
+    """The stack with the files' own names and lines, and without madrpc's frames."""
+    lines = _PARSED_TEXT.sub(r"\1<text>\2", stack).splitlines()
+    kept = "\n".join(line for line in lines if not _HOST_FRAME.match(line))
+    return with_places(kept, program)
+
+
+def with_places(text: str, program: Program) -> str:
+    """The text with the files' own names and lines in place of the engine's."""
+
+    def place(found: re.Match[str]) -> str:
+        name, line = program.place(int(found[1]))
+        return f"{name}:{line}:{found[2]}" if found[2] else f"{name}:{line}"
+
+    return _POSITION.sub(place, text)
 
 
 def error_from_parts(
-    name: str, message: str, stack: str, script: str, limits: EngineLimits
+    name: str, message: str, stack: str, program: Program, limits: EngineLimits
 ) -> MadrpcError:
     """The error for a value the function threw."""
     if name == "InternalError" and message in _OUT_OF_MEMORY:
@@ -51,12 +67,12 @@ def error_from_parts(
         {
             "name": _clip(name or "Error", 200),
             "message": message,
-            "stack": _clip(clean_stack(stack, script), limits.stack_chars),
+            "stack": _clip(clean_stack(stack, program), limits.stack_chars),
         },
     )
 
 
-def error_from_text(text: str, script: str, limits: EngineLimits) -> MadrpcError:
+def error_from_text(text: str, program: Program, limits: EngineLimits) -> MadrpcError:
     """The error for a failure that JavaScript could not catch, from the binding's text."""
     first, _, stack = text.partition("\n")
     if first.startswith("InternalError: interrupted"):
@@ -69,20 +85,22 @@ def error_from_text(text: str, script: str, limits: EngineLimits) -> MadrpcError
     if not colon:
         # Something that is no Error, thrown where nothing could catch it.
         name, message = "", first
-    return error_from_parts(name, message, stack, script, limits)
+    return error_from_parts(name, message, stack, program, limits)
 
 
-def script_error(text: str, script: str) -> ScriptError:
-    """The error for a script that failed to load, from the binding's text."""
+def script_error(text: str, program: Program, script: Script) -> ScriptError:
+    """The error for a program that failed while ``script`` was loaded, from the binding's text."""
     message, _, stack = text.partition("\n")
-    data: dict[str, object] = {"file": script}
-    where = script
-    frames = (line for line in stack.splitlines() if not _HOST_FRAME.match(line))
-    position = next((found for found in map(_POSITION.search, frames) if found), None)
+    where = script.name
+    data: dict[str, object] = {"file": where}
+    frames = _PARSED_TEXT.sub("", stack).splitlines()
+    kept = (line for line in frames if not _HOST_FRAME.match(line))
+    position = next((found for found in map(_POSITION.search, kept) if found), None)
     if position is not None:
-        data["line"] = int(position[1])
-        data["column"] = int(position[2] or 0)
-        where = f"{script}:{position[1]}:{position[2] or 0}"
+        name, line = program.place(int(position[1]))
+        column = int(position[2] or 0)
+        data = {"file": name, "line": line, "column": column}
+        where = f"{name}:{line}:{column}"
     return ScriptError(f"{where}: {_clip(message, 1000) or 'the script threw nothing'}", data)
 
 

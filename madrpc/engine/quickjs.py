@@ -16,9 +16,11 @@ from typing import Any
 
 import quickjs
 
-from madrpc.config import MAX_METHOD_BYTES, EngineLimits
+from madrpc.config import EngineLimits
 from madrpc.engine import jserrors, prelude
-from madrpc.engine.interface import Call, Done, NestedCall, Script, Step, Waiting
+from madrpc.engine.context import Context, first_load
+from madrpc.engine.interface import Call, Done, LogLine, NestedCall, Script, Step, Waiting
+from madrpc.engine.program import Program
 from madrpc.errors import (
     JavaScriptError,
     MadrpcError,
@@ -32,30 +34,53 @@ __all__ = ["QuickJSEngine"]
 
 #: A spare context holds the script's loaded state, so only so many are kept.
 _MAX_SPARES = 4
+#: What the control function answers when a timer's function threw (``js/timers.js``).
+_TIMER_THREW = 2
+#: Taking at most a few thousand characters out of a context; generous for a busy machine.
+_LOGS_TIME_S = 1.0
 _now = time.monotonic
 
 
 class QuickJSEngine:
     """Runs calls of a fixed set of scripts, each in a fresh QuickJS context.
 
+    A script that registers no function is a library: it is evaluated before each of the scripts
+    that come after it, in the same context.
+
     Raises:
-        ScriptError: a script failed to load, registered nothing, or used a name twice.
+        ScriptError: a script failed to load, is of no use, or used a name twice.
     """
 
     def __init__(self, scripts: Sequence[Script], limits: EngineLimits) -> None:
         self.limits = limits
         self.methods: dict[str, Script] = {}
-        self._spares: dict[Script, _Context] = {}
-        self._last_used = scripts[0] if scripts else None
+        self.startup_logs: list[tuple[Script, LogLine]] = []
+        self._programs: dict[str, Program] = {}
+        self._spares: dict[Program, Context] = {}
+        self._last_used: Program | None = None
         self._base_rss = _peak_rss()
         self.load_s = 0.0
-        for script in scripts:
-            began = _now()
-            self._register(script)
-            self.load_s = max(self.load_s, _now() - began)
+        self._load(scripts)
 
-    def _register(self, script: Script) -> None:
-        for name in _registered_names(script, self.limits):
+    def _load(self, scripts: Sequence[Script]) -> None:
+        libraries: list[Script] = []
+        for script in scripts:
+            program = Program(script, libraries)
+            began = _now()
+            names, logs = first_load(program, self.limits)
+            self.load_s = max(self.load_s, _now() - began)
+            self.startup_logs += [(script, line) for line in logs]
+            if names:
+                self._register(program, names)
+                self._last_used = self._last_used or program
+            else:
+                libraries.append(script)
+        if libraries and (not self.methods or scripts[-1] is libraries[-1]):
+            raise _no_functions(libraries, is_all=not self.methods)
+
+    def _register(self, program: Program, names: Sequence[str]) -> None:
+        script = program.script
+        for name in names:
             other = self.methods.get(name)
             if other is not None:
                 raise ScriptError(
@@ -64,13 +89,15 @@ class QuickJSEngine:
                     {"file": script.name, "method": name},
                 )
             self.methods[name] = script
+            self._programs[name] = program
 
     def execution(self, call: Call) -> _Execution:
         """A fresh context, ready to run the call."""
-        script = self.methods[call.method]
-        self._last_used = script
-        context = self._spares.pop(script, None) or _Context(script, self.limits)
-        return _Execution(self, context, call)
+        program = self._last_used = self._programs[call.method]
+        # The seed must be there before the script is evaluated, so no spare will do.
+        seeded = call.seed is not None and program.environment.seedable
+        context = None if seeded else self._spares.pop(program, None)
+        return _Execution(self, context or Context(program, self.limits, seed=call.seed), call)
 
     @property
     def is_worn(self) -> bool:
@@ -83,97 +110,44 @@ class QuickJSEngine:
         return _peak_rss() - self._base_rss > self.limits.memory_bytes // 2
 
     def forked(self) -> None:
-        """Note that this is a new process: its memory counts from here."""
+        """Note that this is a new process: its memory and its randomness begin here."""
         self._base_rss = _peak_rss()
+        for context in self._spares.values():
+            context.reseed()
 
     def prepare_all(self) -> None:
-        """Build a spare context for every script."""
-        for script in self.methods.values():
-            if script not in self._spares:
-                self._spares[script] = _Context(script, self.limits)
+        """Build a spare context for every program."""
+        for program in self._programs.values():
+            if program not in self._spares:
+                self._spares[program] = Context(program, self.limits)
 
     def prepare(self) -> bool:
-        """Build a spare context for the script used last, if it has none."""
-        script = self._last_used
-        if script is None or script in self._spares:
+        """Build a spare context for the program used last, if it has none."""
+        program = self._last_used
+        if program is None or program in self._spares:
             return False
         while len(self._spares) >= _MAX_SPARES:
             del self._spares[next(iter(self._spares))]
         try:
-            self._spares[script] = _Context(script, self.limits)
+            self._spares[program] = Context(program, self.limits)
         except MadrpcError:
             # The call that needs the context builds it again and reports what is wrong.
             return False
         return True
 
 
-class _Context:
-    """A QuickJS runtime with the host function and one script loaded."""
-
-    __slots__ = ("calls", "host", "js", "script")
-
-    def __init__(self, script: Script, limits: EngineLimits, *, load: bool = True) -> None:
-        self.script = script
-        self.js = quickjs.Context()
-        self.js.set_memory_limit(limits.memory_bytes)
-        self.js.set_max_stack_size(limits.stack_bytes)
-        self.host = self.js.eval(prelude.HOST)
-        self.calls = self.js.eval(prelude.CALL) if "call" in script.source else None
-        if load:
-            self.load(limits)
-
-    def load(self, limits: EngineLimits) -> None:
-        """Evaluate the script.
-
-        Raises:
-            ScriptError: with the position, where the engine gives one.
-        """
-        self.js.set_time_limit(limits.time_s)
-        ends = _now() + limits.time_s
-        try:
-            self.js.eval(self.script.source)
-            # What the script put off with promises belongs to loading it.
-            while self.js.execute_pending_job():
-                if _now() > ends:
-                    raise jserrors.script_error("InternalError: interrupted", self.script.name)
-        except quickjs.JSException as error:
-            raise jserrors.script_error(str(error), self.script.name) from None
-        except UnicodeEncodeError:
-            raise ScriptError(
-                f"{self.script.name} has a lone surrogate; save it as UTF-8",
-                {"file": self.script.name},
-            ) from None
-
-
-def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
-    """Load the script once with every check and return what it registered."""
-    context = _Context(script, limits, load=False)
-    names_of = context.js.eval(prelude.REGISTER_CHECKS)
-    context.load(limits)
-    names: list[str] = json.loads(json.loads(names_of()))
-    if not names:
-        raise ScriptError(
-            f"{script.name} registers no function; call madrpc.register(name, fn) in it",
-            {"file": script.name},
+def _no_functions(libraries: Sequence[Script], *, is_all: bool) -> ScriptError:
+    """The error for files that register nothing and have no script after them to use them."""
+    if is_all:
+        names = " and ".join(script.name for script in libraries)
+        what = f"{names} register" if len(libraries) > 1 else f"{names} registers"
+        message = f"{what} no function; call madrpc.register(name, fn) in one script"
+    else:
+        message = (
+            f"{libraries[-1].name} registers no function and comes last; call "
+            "madrpc.register(name, fn) in it, or put it before the scripts that use it"
         )
-    for name in names:
-        _check_name(name, script)
-    return names
-
-
-def _check_name(name: str, script: Script) -> None:
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise ScriptError(
-            f"{script.name} registers a name with a lone surrogate: {name!r:.60}",
-            {"file": script.name},
-        ) from None
-    if size > MAX_METHOD_BYTES:
-        raise ScriptError(
-            f"{script.name} registers a name over {MAX_METHOD_BYTES} bytes: {name[:40]}...",
-            {"file": script.name},
-        )
+    return ScriptError(message, {"file": libraries[-1].name})
 
 
 class _Execution:
@@ -181,7 +155,7 @@ class _Execution:
 
     __slots__ = ("_call", "_context", "_engine", "_holder", "_limits", "_outstanding", "_used_s")
 
-    def __init__(self, engine: QuickJSEngine, context: _Context, call: Call) -> None:
+    def __init__(self, engine: QuickJSEngine, context: Context, call: Call) -> None:
         self._engine = engine
         self._context = context
         self._call = call
@@ -211,10 +185,40 @@ class _Execution:
         self._used_s += _now() - began
         return self._conclude(outcome)
 
+    def wake(self) -> Step:
+        """Fire the timers that are due, and run on."""
+        began = _now()
+        ends = began + self._call.time_s - self._used_s
+        outcome: Any = prelude.PENDING
+        is_first = True
+        while outcome == prelude.PENDING:
+            fired = self._enter(self._context.control, "fire", is_first)
+            if fired == _TIMER_THREW:
+                self._holder = self._context.control
+                raise self._thrown(in_stringify=False)
+            if not fired:
+                break
+            is_first = False
+            outcome = self._drain(began)
+            if _now() > ends:
+                raise jserrors.time_error(self._limits)
+        self._used_s += _now() - began
+        return self._conclude(outcome)
+
+    def logs(self) -> list[LogLine]:
+        """Take what the function wrote to the console."""
+        if self._context.control is None:
+            return []
+        self._context.js.set_time_limit(_LOGS_TIME_S)
+        try:
+            return self._context.logs()
+        except quickjs.JSException:
+            return []  # the heap is full, so there is no text to be had
+
     def close(self) -> None:
         """Free the context."""
         context = self._context
-        self._holder = context.host = context.calls = context.js = None
+        self._holder = context.host = context.calls = context.control = context.js = None
 
     def _enter(self, function: Any, *args: Any) -> Any:
         """Call into the engine under what is left of the time."""
@@ -264,12 +268,18 @@ class _Execution:
     def _wait(self) -> Step:
         calls = self._take_calls()
         self._outstanding.update(call.id for call in calls)
-        if not self._outstanding:
+        wake_in_s = self._next_timer()
+        if not self._outstanding and wake_in_s is None:
             raise PromiseNeverSettled(
                 "the function returned a promise that can never settle: nothing is left to run; "
                 "call resolve or reject on every path"
             )
-        return Waiting(calls)
+        return Waiting(calls, wake_in_s)
+
+    def _next_timer(self) -> float | None:
+        control = self._context.control
+        wait_ms = self._enter(control, "next") if control else None
+        return None if wait_ms is None or wait_ms < 0 else wait_ms / 1000
 
     def _take_calls(self) -> list[NestedCall]:
         if self._context.calls is None:
@@ -283,15 +293,13 @@ class _Execution:
         name, message, stack = map(json.loads, parts)
         if is_null == "1" and self._engine.is_worn:
             return jserrors.memory_error(self._limits)
-        error = jserrors.error_from_parts(
-            name, message, stack, self._context.script.name, self._limits
-        )
+        error = jserrors.error_from_parts(name, message, stack, self._context.program, self._limits)
         if in_stringify and isinstance(error, (JavaScriptError, StackLimitExceeded)):
             return jserrors.not_serializable(error.message)
         return error
 
     def _uncaught(self, error: Exception) -> MadrpcError:
-        return jserrors.error_from_text(str(error), self._context.script.name, self._limits)
+        return jserrors.error_from_text(str(error), self._context.program, self._limits)
 
 
 def _too_large(size: int, limit: int) -> PayloadTooLarge:

@@ -13,6 +13,7 @@ from madrpc.errors import (
     CallTimeout,
     InternalError,
     InvalidArguments,
+    InvalidRequest,
     JavaScriptError,
     MadrpcError,
     MethodNotFound,
@@ -21,7 +22,7 @@ from madrpc.errors import (
     ResultNotSerializable,
     TimeLimitExceeded,
 )
-from madrpc.node.dialect import RETIRE_METHOD
+from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
 from madrpc.protocol.messages import (
     Request,
     Response,
@@ -50,7 +51,7 @@ _INHERITED = ("depth", "trace", "token")
 class _Task:
     """One call: its execution, and the nested calls it waits for."""
 
-    __slots__ = ("backlog", "execution", "id", "meta", "outstanding", "time_s")
+    __slots__ = ("backlog", "execution", "id", "meta", "outstanding", "time_s", "timer")
 
     def __init__(self, id: int, execution: Execution, meta: dict[str, Any], time_s: float) -> None:
         self.id = id
@@ -59,6 +60,7 @@ class _Task:
         self.time_s = time_s
         self.outstanding: dict[int, int] = {}
         self.backlog: deque[NestedCall] = deque()
+        self.timer: int | None = None
 
 
 class CallRunner:
@@ -99,6 +101,9 @@ class CallRunner:
         if task is None:
             return
         del self._parked[task.id]
+        if response.id == task.timer:
+            self._woken(task)
+            return
         js_id = task.outstanding.pop(response.id)
 
         def feed() -> Step:
@@ -106,6 +111,11 @@ class CallRunner:
             return task.execution.feed(js_id, result=result, error=error)
 
         self._advance(task, feed)
+
+    def _woken(self, task: _Task) -> None:
+        """A timer of the call is due."""
+        task.timer = None
+        self._advance(task, task.execution.wake)
 
     def drop(self, id: int) -> None:
         """Free a parked call."""
@@ -121,7 +131,7 @@ class CallRunner:
             raise MethodNotFound(f"no function is called {method!r} on this node")
         limit = self.limits.time_s
         time_s = min(limit, request.timeout_ms / 1000) if request.timeout_ms else limit
-        call = Call(method, args_to_json(args), time_s)
+        call = Call(method, args_to_json(args), time_s, _seed(meta))
         return _Task(request.id, self._engine.execution(call), meta, time_s)
 
     def _advance(self, task: _Task, take_step: Callable[[], Step]) -> None:
@@ -131,13 +141,14 @@ class CallRunner:
             while isinstance(step, Waiting):
                 refused = self._issue(task, step.calls)
                 if refused is None:
-                    self._park(task)
+                    self._park(task, step.wake_in_s)
                     return
                 step = task.execution.feed(refused[0], result=None, error=refused[1].to_wire())
             assert isinstance(step, Done)
             tail = self._encode(step.result)
         except Exception as error:
             tail = self._failure(self._deadline_or(error, task))
+        self._send_logs(task)
         self._reply(task.id, tail)
         self._release(task)
 
@@ -171,17 +182,45 @@ class CallRunner:
             raise InvalidArguments(f"madrpc.call: the arguments cannot be sent: {error}") from error
         if len(tail) > self._max_frame - 12:
             raise _too_large("the arguments of a nested call are", len(tail), self._max_frame)
-        n = self._next_n
-        self._next_n = n + 1 if n < 0xFFFFFFFF else 1
+        n = self._draw_number()
         task.outstanding[n] = nested.id
         self._waiting_for[n] = task
         self._send(request_head(n, task.id, len(tail)) + tail)
 
-    def _park(self, task: _Task) -> None:
+    def _park(self, task: _Task, wake_in_s: float | None) -> None:
         self._parked[task.id] = task
+        self._send_logs(task)
+        if task.timer is not None:
+            # What the timer was set for may have changed; its answer no longer counts.
+            self._waiting_for.pop(task.timer, None)
+            task.timer = None
+        if wake_in_s is not None:
+            task.timer = self._ask_node(task, SLEEP_METHOD, {"s": wake_in_s})
+            self._waiting_for[task.timer] = task
         self._send(cancel_frame(task.id))
 
+    def _ask_node(
+        self, task: _Task, method: str, args: dict[str, Any], *, answer: bool = True
+    ) -> int:
+        """Send the node a request of the worker's own; return its number."""
+        n = self._draw_number() if answer else 0
+        tail = request_tail(method, args)
+        self._send(request_head(n, task.id, len(tail)) + tail)
+        return n
+
+    def _draw_number(self) -> int:
+        n = self._next_n
+        self._next_n = n + 1 if n < 0xFFFFFFFF else 1
+        return n
+
+    def _send_logs(self, task: _Task) -> None:
+        lines = [[line.level, line.text] for line in task.execution.logs()]
+        if lines:
+            self._ask_node(task, LOG_METHOD, {"lines": lines}, answer=False)
+
     def _release(self, task: _Task) -> None:
+        if task.timer is not None:
+            self._waiting_for.pop(task.timer, None)
         for n in task.outstanding:
             self._waiting_for.pop(n, None)
         task.execution.close()
@@ -224,6 +263,19 @@ class CallRunner:
                 {"ran_ms": round(task.time_s * 1000)},
             )
         return error
+
+
+def _seed(meta: dict[str, Any]) -> str | None:
+    """The seed a caller gave, as text; 7 and "7" are the same one."""
+    seed = meta.get("seed")
+    if seed is None or isinstance(seed, str):
+        return seed
+    if type(seed) is not int:
+        raise InvalidRequest(
+            f"meta.seed must be an integer or a text, not {type(seed).__name__}",
+            {"field": "meta.seed"},
+        )
+    return str(seed)
 
 
 def _decode_answer(response: Response) -> tuple[str | None, dict[str, object] | None]:
