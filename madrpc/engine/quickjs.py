@@ -52,7 +52,8 @@ class QuickJSEngine:
         for script in scripts:
             began = _now()
             self._register(script)
-            self.load_s = max(self.load_s, _now() - began)
+            if not _is_random(script):
+                self.load_s = max(self.load_s, _now() - began)
 
     def _register(self, script: Script) -> None:
         for name in _registered_names(script, self.limits):
@@ -83,8 +84,13 @@ class QuickJSEngine:
         return _peak_rss() - self._base_rss > self.limits.memory_bytes // 2
 
     def forked(self) -> None:
-        """Note that this is a new process: its memory counts from here."""
+        """Note that this is a new process: its memory and its randomness begin here.
+
+        A context keeps the state of ``Math.random`` through a fork, so that every child would draw
+        the same numbers; scripts that use it are loaded anew.
+        """
         self._base_rss = _peak_rss()
+        self._spares = {s: spare for s, spare in self._spares.items() if not _is_random(s)}
 
     def prepare_all(self) -> None:
         """Build a spare context for every script."""
@@ -143,6 +149,10 @@ class _Context:
                 f"{self.script.name} has a lone surrogate; save it as UTF-8",
                 {"file": self.script.name},
             ) from None
+
+
+def _is_random(script: Script) -> bool:
+    return "random" in script.source
 
 
 def _registered_names(script: Script, limits: EngineLimits) -> list[str]:
