@@ -78,6 +78,11 @@ class Environment:
         """Whether a seed changes anything."""
         return self.random or _CRYPTO in self.pieces
 
+    @property
+    def can_fork(self) -> bool:
+        """Whether a loaded context may go on in forked processes, which crypto's keys may not."""
+        return _CRYPTO not in self.pieces
+
     def draw(self, seed: str | None) -> bytes:
         """The random bytes one context starts from, the same ones for the same seed."""
         if not self.seedable:

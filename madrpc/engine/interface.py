@@ -173,7 +173,7 @@ class Engine(Protocol):
 
     @property
     def load_s(self) -> float:
-        """Seconds that the slowest script needs to load into a fresh context."""
+        """Seconds that the slowest script a fork could spare the loading of needs for it."""
 
     @property
     def is_worn(self) -> bool:

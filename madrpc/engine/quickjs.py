@@ -68,7 +68,8 @@ class QuickJSEngine:
             program = Program(script, libraries)
             began = _now()
             names, logs = first_load(program, self.limits)
-            self.load_s = max(self.load_s, _now() - began)
+            if program.environment.can_fork:
+                self.load_s = max(self.load_s, _now() - began)
             self.startup_logs += [(script, line) for line in logs]
             if names:
                 self._register(program, names)
@@ -112,6 +113,7 @@ class QuickJSEngine:
     def forked(self) -> None:
         """Note that this is a new process: its memory and its randomness begin here."""
         self._base_rss = _peak_rss()
+        self._spares = {p: spare for p, spare in self._spares.items() if p.environment.can_fork}
         for context in self._spares.values():
             context.reseed()
 

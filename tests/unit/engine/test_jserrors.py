@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from madrpc.config import EngineLimits
+from madrpc.engine.interface import Script
 from madrpc.engine.jserrors import (
     clean_stack,
     error_from_parts,
@@ -10,11 +11,13 @@ from madrpc.engine.jserrors import (
     not_serializable,
     script_error,
 )
+from madrpc.engine.program import Program
 from madrpc.errors import (
     InternalError,
     JavaScriptError,
     MemoryLimitExceeded,
     ResultNotSerializable,
+    ScriptError,
     StackLimitExceeded,
     TimeLimitExceeded,
 )
@@ -24,12 +27,21 @@ LIMITS = EngineLimits(
 )
 
 
+def program(name: str) -> Program:
+    return Program(Script(name, "\n" * 20))
+
+
+def failed(text: str) -> ScriptError:
+    made = program("rules.js")
+    return script_error(text, made, made.script)
+
+
 def from_parts(name="", message="", stack=""):
-    return error_from_parts(name, message, stack, "rules.js", LIMITS)
+    return error_from_parts(name, message, stack, program("rules.js"), LIMITS)
 
 
 def from_text(text):
-    return error_from_text(text, "rules.js", LIMITS)
+    return error_from_text(text, program("rules.js"), LIMITS)
 
 
 # -------------------------------------------------------------------- parts
@@ -104,14 +116,14 @@ def test_a_stack_names_the_script_and_hides_the_host():
     stack = (
         "    at f (<input>:3:5)\n    at __madrpc (<input>:1:9)\n    at <anonymous> (<input>:9:1)\n"
     )
-    assert clean_stack(stack, r"a\1.js") == (
+    assert clean_stack(stack, program(r"a\1.js")) == (
         "    at f (a\\1.js:3:5)\n    at <anonymous> (a\\1.js:9:1)"
     )
 
 
 def test_a_function_that_only_mentions_the_host_stays():
     stack = "    at call__madrpc (<input>:3:5)"
-    assert clean_stack(stack, "a.js") == "    at call__madrpc (a.js:3:5)"
+    assert clean_stack(stack, program("a.js")) == "    at call__madrpc (a.js:3:5)"
 
 
 # --------------------------------------------------------------------- text
@@ -173,22 +185,22 @@ def test_a_text_has_name_message_and_stack():
     ],
 )
 def test_a_script_error_says_where(text, where, data):
-    error = script_error(text, "rules.js")
+    error = failed(text)
     assert error.message.startswith(f"{where}: ")
     assert error.message.endswith(": x")
     assert error.data == {"file": "rules.js", **data}
 
 
 def test_a_position_in_the_message_is_not_the_scripts():
-    assert script_error("Error: see <input>:7:7\n", "rules.js").data == {"file": "rules.js"}
+    assert failed("Error: see <input>:7:7\n").data == {"file": "rules.js"}
 
 
 def test_a_script_that_throws_nothing_says_so():
-    assert script_error("", "rules.js").message == "rules.js: the script threw nothing"
+    assert failed("").message == "rules.js: the script threw nothing"
 
 
 def test_a_long_script_error_is_cut():
-    assert len(script_error("x" * 5000, "rules.js").message) < 1100
+    assert len(failed("x" * 5000).message) < 1100
 
 
 def test_not_serializable_says_what_to_return():

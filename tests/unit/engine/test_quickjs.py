@@ -8,6 +8,7 @@ import pytest
 from madrpc.config import EngineLimits
 from madrpc.engine import quickjs
 from madrpc.engine.interface import Call, Done, NestedCall, Script, Waiting
+from madrpc.engine.program import Program
 from madrpc.engine.quickjs import QuickJSEngine
 from madrpc.errors import (
     JavaScriptError,
@@ -371,6 +372,7 @@ def test_a_long_stack_is_a_javascript_error_too():
 def test_a_method_that_this_context_did_not_register_throws():
     found = engine("madrpc.register('f', () => 1)")
     found.methods["g"] = found.methods["f"]
+    found._programs["g"] = found._programs["f"]
     with pytest.raises(JavaScriptError, match="not a function"):
         call(found, "g")
 
@@ -750,7 +752,7 @@ def test_the_spare_is_for_the_script_used_last():
     found = engine("madrpc.register('a', () => 1)", "madrpc.register('b', () => 2)")
     call(found, "b")
     found.prepare()
-    assert [script.name for script in found._spares] == ["more1.js"]
+    assert [program.script.name for program in found._spares] == ["more1.js"]
 
 
 def test_spares_are_few():
@@ -765,7 +767,7 @@ def test_spares_are_few():
 def test_a_spare_that_cannot_be_built_is_left_to_the_call():
     # The script loads the first time and fails from then on, as one that asks the clock might.
     found = engine("madrpc.register('f', () => 1)")
-    found._last_used = Script("rules.js", "throw new Error('not today')")
+    found._last_used = Program(Script("rules.js", "throw new Error('not today')"))
     assert not found.prepare()
     assert found._spares == {}
 
@@ -780,7 +782,7 @@ def test_two_scripts_of_one_name_do_not_share_a_spare():
 def test_spares_for_every_script_can_be_made_at_once():
     found = engine("madrpc.register('a', () => 1)", "madrpc.register('b', () => 2)")
     found.prepare_all()
-    assert sorted(script.name for script in found._spares) == ["more1.js", "rules.js"]
+    assert sorted(program.script.name for program in found._spares) == ["more1.js", "rules.js"]
     spares = dict(found._spares)
     found.prepare_all()
     assert found._spares == spares
@@ -792,11 +794,11 @@ def test_the_load_time_is_that_of_the_slowest_script(monkeypatch):
     monkeypatch.setattr(quickjs, "_now", clock)
     times = iter([0.5, 2.0, 0.25])
 
-    def slow(script, limits):
+    def slow(program, limits):
         clock.now += next(times)
-        return [script.name]
+        return [program.script.name], []
 
-    monkeypatch.setattr(quickjs, "_registered_names", slow)
+    monkeypatch.setattr(quickjs, "first_load", slow)
     assert engine("1", "2", "3").load_s == 2.0
     assert engine().load_s == 0.0
 

@@ -68,6 +68,14 @@ def test_v2_files_above_the_root_are_not_looked_at(root):
     assert quota(root, "0::/pod\n") is None
 
 
+def test_v2_the_root_may_be_that_of_the_file_system(root, monkeypatch):
+    asked = []
+    monkeypatch.setattr(cpus, "_read_cpu_max", asked.append)
+    (root.parent / "self_cgroup").write_text("0::/pod\n")
+    assert cpus.cgroup_quota(Path("/"), root.parent / "self_cgroup") is None
+    assert asked == [Path("/pod/cpu.max"), Path("/cpu.max")]
+
+
 def test_v2_lines_of_other_hierarchies_are_passed_over(root):
     write(root / "app" / "cpu.max", "100000 100000")
     write(root / "old" / "cpu.max", "900000 100000")

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from madrpc.config import EngineLimits
-from madrpc.engine.interface import Call, Done, NestedCall, Step, Waiting
+from madrpc.engine.interface import Call, Done, LogLine, NestedCall, Step, Waiting
 from madrpc.errors import InternalError, JavaScriptError, MadrpcError, Overloaded, TimeLimitExceeded
 from madrpc.node import runner
 from madrpc.node.runner import CallRunner
@@ -29,6 +29,7 @@ class FakeExecution:
         self.steps = steps
         self.fed: list[tuple[int, Any, Any]] = []
         self.closed = 0
+        self.written: list[LogLine] = []
 
     def start(self) -> Step:
         return self.next()
@@ -42,6 +43,13 @@ class FakeExecution:
         if isinstance(step, Exception):
             raise step
         return step
+
+    def wake(self) -> Step:
+        return self.next()
+
+    def logs(self) -> list[LogLine]:
+        written, self.written = self.written, []
+        return written
 
     def close(self) -> None:
         self.closed += 1

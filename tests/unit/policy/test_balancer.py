@@ -80,6 +80,13 @@ def test_a_node_to_avoid_is_picked_only_when_there_is_no_other(avoided, turns):
     assert (found.pick("f", avoid).address in avoided) == (len(avoided) == 4)
 
 
+def test_instead_of_a_node_to_avoid_the_next_in_turn_is_picked():
+    found = balancer(a="f", b="f", c="f", d="f")
+    node = found.add
+    assert [found.pick("f", [node(a)]).address for a in "abcd"] == ["b", "c", "d", "a"]
+    assert found.pick("f", [node("a"), node("b")]).address == "c"
+
+
 def test_refusals_say_how_many_nodes_there_are():
     found = balancer(a="f", b="f")
     found.node_down(found.add("a"), "gone")

@@ -217,6 +217,33 @@ def test_jobs_that_left_the_queue_hold_no_memory(how):
     assert len(found._backlog._new) <= 2 * 3 + 17
 
 
+def test_parking_without_a_job_changes_nothing():
+    found = table()
+    (slot,) = found.slots.values()
+    assert found.park(slot, 100.0) == []
+    assert slot.state is SlotState.IDLE
+
+
+def test_an_answer_for_a_job_that_was_given_up_meanwhile_is_passed_over():
+    found = table()
+    parked, waiting = job("parked"), job("waiting")
+    slot = started(found, parked)
+    found.park(slot, 100.0)
+    started(found, job("running"))
+    assert found.wake(parked, "answer", 100.0) == []
+    found.submit(waiting, 100.0)
+    found.cancel(parked, 100.0)
+    assert found.finish(slot, 100.0) == [Assign(slot, waiting)]
+
+
+def test_a_job_that_is_over_does_not_expire():
+    found = table()
+    new = job()
+    started(found, new)
+    new.state = JobState.DONE
+    assert found.tick(200.0) == []
+
+
 def test_one_call_larger_than_the_queue_may_still_wait():
     found = table(queue_bytes=100)
     started(found, job())

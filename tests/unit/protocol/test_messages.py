@@ -15,6 +15,7 @@ from madrpc.protocol.messages import (
     Response,
     cancel_frame,
     error_tail,
+    meta_of,
     parse_message,
     request_head,
     request_tail,
@@ -365,6 +366,29 @@ def test_a_request_in_any_encoding_passes_on_as_the_canonical_one(
 
 
 # -------------------------------------------------------------------- tails
+
+
+@pytest.mark.parametrize(
+    ("meta", "found"),
+    [
+        (None, {}),
+        ({}, {}),
+        ({"depth": 3, "seed": "x"}, {"depth": 3, "seed": "x"}),
+        ([1], {}),
+        (5, {}),
+        ({"token": "x" * 5000}, {}),
+    ],
+    ids=["nil", "empty", "map", "list", "number", "large"],
+)
+def test_meta_can_be_read_alone(meta, found):
+    for args in (None, {"a": [1, {"b": 2}]}, {"long": "x" * 1000}):
+        assert meta_of(request_tail("add", args, meta)) == found
+
+
+@given(st.binary(max_size=60))
+def test_meta_of_anything_is_a_map(junk):
+    assert type(meta_of(b"\xa1f" + junk)) is dict
+    assert type(meta_of(junk)) is dict
 
 
 def args_tail(args: bytes, meta: bytes = NIL) -> bytes:

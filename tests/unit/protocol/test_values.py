@@ -18,6 +18,7 @@ from madrpc.protocol.values import (
     check_args,
     result_from_json,
 )
+from tests.kit import known_defect
 
 SAFE = 2**53 - 1
 
@@ -132,21 +133,7 @@ def test_other_types_are_refused_by_name(value):
     assert error.data == {"path": ["a", "b"]}
 
 
-SILENT = "json.dumps turns the key into text, so nobody looks: {1: 2} becomes {'1': 2}"
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        b"x",
-        (1, 2),
-        (1),
-        (1.5),
-        (True),
-        (None),
-    ],
-    ids=repr,
-)
+@pytest.mark.parametrize("key", [b"x", (1, 2), 1, 1.5, True, None], ids=repr)
 def test_keys_that_are_not_text_are_refused(key):
     with pytest.raises(InvalidArguments) as caught:
         check_args({"a": [{key: 2}]})
@@ -324,7 +311,16 @@ def test_results_with_a_lone_surrogate_are_not_serializable(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["1e400", "[-1e400]", "1" * 400, "1" * 5000, "1" * 400 + ".5"], ids=len
+    "text",
+    [
+        "1e400",
+        "[-1e400]",
+        known_defect("only a text with a small e is looked at", "[1E400]"),
+        "1" * 400,
+        "1" * 5000,
+        "1" * 400 + ".5",
+    ],
+    ids=len,
 )
 def test_numbers_beyond_every_double_are_not_serializable(text):
     with pytest.raises(ResultNotSerializable):
