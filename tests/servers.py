@@ -56,6 +56,13 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie too
+        return False
+
+
 class RunningServer:
     """A server command that has said where it listens."""
 
@@ -86,8 +93,7 @@ class RunningServer:
 
     def worker_pids(self) -> list[int]:
         """Processes the server runs calls in."""
-        children = psutil.Process(self.pid).children()
-        return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return [c.pid for c in psutil.Process(self.pid).children() if _is_worker(c)]
 
     def fds(self) -> int:
         return psutil.Process(self.pid).num_fds()
