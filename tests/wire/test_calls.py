@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.servers import RunningServer
 from tests.wire.conftest import WORKERS, Watched
 from tests.wire.raw import AnyEncoding, Caller, cancel, nested, request, short, with_args
 
@@ -165,29 +164,6 @@ def test_builtins_and_functions_share_a_connection(caller: Caller, server: Watch
 def test_promises(caller: Caller) -> None:
     caller.write(*(request(n, "echo_later", {"n": n}) for n in range(50)))
     assert caller.answers(50) == {n: (None, {"n": n}) for n in range(50)}
-
-
-@pytest.mark.parametrize(
-    "isolation",
-    [
-        "context",
-        pytest.param(
-            "snapshot",
-            marks=pytest.mark.xfail(
-                raises=AssertionError,
-                reason="every process forked for a call has the generator's state of the process "
-                "it was forked from, so all calls draw the same numbers",
-            ),
-        ),
-    ],
-)
-def test_calls_draw_different_random_numbers(
-    start_node: Callable[..., RunningServer], isolation: str
-) -> None:
-    node = start_node("--isolation", isolation)
-    with Caller(node.address) as caller:
-        caller.write(*(request(n, "random") for n in range(20)))
-        assert len({result for _, result in caller.answers(20).values()}) == 20
 
 
 def test_functions_that_call_functions(caller: Caller) -> None:

@@ -189,7 +189,7 @@ def test_every_encoding_of_a_method_reads_the_same(method):
 def test_a_method_may_have_255_bytes_and_no_more():
     assert parse_message(request(tail=request_tail("x" * 255, None))).method == "x" * 255
     assert parse_message(request(tail=request_tail("ü" * 127 + "x", None))).id == 7
-    for name in ("x" * 256, "ü" * 128):
+    for name in ("x" * 256, "ü" * 128, "x" * 300, "x" * 70_000):
         for packed in text_encodings(name.encode()):
             assert_malformed(request(tail=packed + NIL + NIL), 7, InvalidRequest, "method")
 
@@ -246,6 +246,7 @@ def test_a_timeout_that_is_no_u32_is_named(bad):
 def test_an_unknown_kind_is_answered(kind):
     for packed in integer_encodings(kind):
         assert_malformed(b"\x92" + packed + b"\x07", 7, InvalidRequest)
+        assert f"unknown kind of message: {kind}" in str(parse_message(b"\x92" + packed + b"\x07"))
 
 
 @pytest.mark.parametrize(
@@ -383,6 +384,15 @@ def test_a_request_in_any_encoding_passes_on_as_the_canonical_one(
 def test_meta_can_be_read_alone(meta, found):
     for args in (None, {"a": [1, {"b": 2}]}, {"long": "x" * 1000}):
         assert meta_of(request_tail("add", args, meta)) == found
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(4096, True), (4097, False)])
+def test_meta_may_have_so_many_bytes(size, is_read):
+    # A map of one, a key of one letter, and a text with two bytes of length.
+    text = "x" * (size - 1 - 2 - 3)
+    tail = request_tail("add", None, {"t": text})
+    assert len(tail) == len(request_tail("add", None)) - 1 + size
+    assert meta_of(tail) == ({"t": text} if is_read else {})
 
 
 @given(st.binary(max_size=60))
