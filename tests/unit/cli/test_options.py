@@ -199,6 +199,11 @@ def test_server_options_are_read():
     assert (found.log_level, found.log_format) == ("debug", "json")
 
 
+@pytest.mark.parametrize("size", [1024, 2**30])
+def test_a_frame_limit_at_its_bounds_is_taken(size):
+    assert server_options("--max-frame", str(size)).max_frame == size
+
+
 @pytest.mark.parametrize("size", ["1023", str(2**30 + 1), "-5", "x"])
 def test_a_frame_limit_out_of_bounds_is_refused(capsys, size):
     message = refused(capsys, server_options, f"--max-frame={size}")

@@ -28,13 +28,14 @@ class FakeCall:
 
 
 class FakePipeline:
-    """Finishes calls when it is polled: the one that ``choose`` names among those in flight."""
+    """Finishes calls when it is polled: those that ``choose`` names among the ones in flight."""
 
-    def __init__(self, choose: Callable[[int], int] = lambda count: 0) -> None:
+    def __init__(self, choose: Callable[[int], int] = lambda count: 0, at_once: int = 1) -> None:
         self.in_flight: list[FakeCall] = []
         self.most = 0
         self.closed = 0
         self.choose = choose
+        self.at_once = at_once
 
     @property
     def unfinished(self) -> int:
@@ -48,9 +49,11 @@ class FakePipeline:
     def poll(self, until: float | None) -> list[FakeCall]:
         assert until is None
         assert self.in_flight, "waits for nothing"
-        call = self.in_flight.pop(self.choose(len(self.in_flight)))
-        call.finish()
-        return [call]
+        finished = []
+        while self.in_flight and len(finished) < self.at_once:
+            finished.append(self.in_flight.pop(self.choose(len(self.in_flight))))
+            finished[-1].finish()
+        return finished
 
     def close(self) -> None:
         self.closed += 1
@@ -93,10 +96,12 @@ def test_every_item_gives_its_result_once(ordered, count, concurrency, random):
 
 
 @both_orders
-@given(st.integers(1, 30), st.integers(1, 8), st.randoms())
-def test_the_input_is_read_no_further_ahead_than_the_window(ordered, count, concurrency, random):
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 4), st.randoms())
+def test_the_input_is_read_no_further_ahead_than_the_window(
+    ordered, count, concurrency, at_once, random
+):
     items = Input(range(count))
-    pipeline = FakePipeline(random.randrange)
+    pipeline = FakePipeline(random.randrange, at_once)
     results = mapped(pipeline, items, concurrency=concurrency, ordered=ordered)
     assert items.read == 0
     for yielded, _ in enumerate(results, 1):
@@ -189,17 +194,19 @@ def test_arguments_that_cannot_be_sent_end_the_map(ordered):
 @both_orders
 def test_an_input_is_not_asked_again_after_its_end(ordered):
     class Once:
-        ended = False
+        left = 2
 
         def __iter__(self) -> Once:
             return self
 
         def __next__(self) -> int:
-            assert not self.ended
-            self.ended = True
-            raise StopIteration
+            self.left -= 1
+            if self.left == -1:
+                raise StopIteration
+            assert self.left >= 0, "asked again"
+            return self.left
 
-    assert list(mapped(FakePipeline(), Once(), ordered=ordered)) == []
+    assert len(list(mapped(FakePipeline(), Once(), ordered=ordered))) == 2
 
 
 @both_orders

@@ -670,11 +670,33 @@ def test_time_spent_waiting_is_not_the_functions(monkeypatch):
     assert running.feed(1, result="1", error=None) == Done("1")
 
 
-def test_time_used_by_all_steps_adds_up():
-    running, _ = nested("await madrpc.call('g'); for (;;) await 0")
-    running._used_s = LIMITS.time_s - 0.01
+class TickingClock:
+    """Each look at it takes a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_time_used_by_all_steps_adds_up(monkeypatch):
+    running, _ = nested("for (;;) await madrpc.call('g')")
+    monkeypatch.setattr(quickjs, "_now", TickingClock())
+    ids = iter(range(1, 50))
     with pytest.raises(TimeLimitExceeded):
-        running.feed(1, result="1", error=None)
+        all(running.feed(id, result="1", error=None) for id in ids)
+    assert 2 < next(ids) <= LIMITS.time_s
+
+
+def test_the_first_step_counts_too(monkeypatch):
+    monkeypatch.setattr(quickjs, "_now", TickingClock())
+    running, _ = nested("for (;;) await madrpc.call('g')")
+    first = running._used_s
+    assert 1 <= first <= LIMITS.time_s
+    running.feed(1, result="1", error=None)
+    assert running._used_s > first
 
 
 def test_a_promise_that_no_answer_settles_never_settles():

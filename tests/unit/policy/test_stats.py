@@ -31,6 +31,12 @@ def test_a_buckets_middle_is_within_the_promised_error(us):
     assert abs(_middle(_bucket(us)) - us) <= WORST * us
 
 
+@pytest.mark.parametrize("shift", range(1, 37))
+def test_at_the_edges_of_a_bucket_the_error_is_no_larger(shift):
+    for us in (8 << shift, (9 << shift) - 1, 15 << shift, (16 << shift) - 1):
+        assert abs(_middle(_bucket(us)) - us) <= WORST * us
+
+
 @given(microseconds, microseconds)
 def test_buckets_keep_the_order(one, other):
     assert (_bucket(one) <= _bucket(other)) == (one <= other) or _bucket(one) == _bucket(other)
@@ -69,6 +75,16 @@ def test_a_snapshot_is_in_milliseconds():
     assert found["max_ms"] == 3.0
     assert found["p50_ms"] == pytest.approx(2.0, rel=WORST)
     assert found["p99_ms"] == pytest.approx(3.0, rel=WORST)
+
+
+def test_a_snapshot_of_a_few_microseconds_is_exact():
+    assert histogram([*range(1, 11)] * 10).snapshot() == {
+        "mean_ms": 0.005,
+        "p50_ms": 0.005,
+        "p95_ms": 0.01,
+        "p99_ms": 0.01,
+        "max_ms": 0.01,
+    }
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-9])
