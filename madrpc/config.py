@@ -11,14 +11,20 @@ __all__ = [
     "CONNECT_TIMEOUT_S",
     "DEFAULT_CALL_TIMEOUT_S",
     "DEFAULT_MAX_FRAME",
+    "FRAME_BYTES_PER_S",
+    "FRAME_TIMEOUT_S",
     "HEALTH_INTERVAL_S",
     "HEALTH_TIMEOUT_S",
+    "KEEPALIVE_IDLE_S",
+    "KEEPALIVE_INTERVAL_S",
+    "KEEPALIVE_PROBES",
     "MAX_ATTEMPTS",
     "MAX_FRAME_CEILING",
     "MAX_METHOD_BYTES",
     "MAX_SAFE_INTEGER",
     "NODE_GRACE_S",
     "ORCHESTRATOR_GRACE_S",
+    "PEER_TIMEOUT_S",
     "EngineLimits",
     "ListenerConfig",
     "NodeConfig",
@@ -44,6 +50,16 @@ DEFAULT_CALL_TIMEOUT_S = 60.0
 NODE_GRACE_S = 0.1
 ORCHESTRATOR_GRACE_S = 0.2
 CLIENT_GRACE_S = 0.35
+#: TCP keepalive on every connection: a machine that vanished is noticed after a minute of silence,
+#: or once it has not acknowledged sent bytes for ``PEER_TIMEOUT_S`` seconds.
+KEEPALIVE_IDLE_S = 30
+KEEPALIVE_INTERVAL_S = 10
+KEEPALIVE_PROBES = 3
+PEER_TIMEOUT_S = 30
+#: A frame that has begun must be complete after ``FRAME_TIMEOUT_S`` and one second more for each
+#: ``FRAME_BYTES_PER_S`` of its size: 74 s for 16 MiB, which a 2 Mbit/s line manages.
+FRAME_TIMEOUT_S = 10
+FRAME_BYTES_PER_S = 256 * 1024
 #: Attempts for one call, the first included, each on another node while there is one.
 MAX_ATTEMPTS = 3
 #: How often an orchestrator asks each node for its health and methods.
@@ -111,12 +127,15 @@ class ListenerConfig:
         max_frame: largest frame accepted and sent, in bytes.
         max_connections: connections held at once.
         write_stall_s: a peer that takes no byte of its answers for this long is cut off.
+        frame_timeout_s: so is one that takes longer over a frame, and a second more for each
+            ``FRAME_BYTES_PER_S`` of it.
     """
 
     bind: Address
     max_frame: int = DEFAULT_MAX_FRAME
     max_connections: int = 4096
     write_stall_s: float = 10.0
+    frame_timeout_s: float = FRAME_TIMEOUT_S
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import time
 from madrpc.client.attempts import PendingCall
 from madrpc.client.endpoints import Endpoints
 from madrpc.config import CLIENT_GRACE_S, CONNECT_TIMEOUT_S
-from madrpc.errors import ClientClosed, ConnectionFailed
+from madrpc.errors import ClientClosed
 from madrpc.protocol.messages import Response, cancel_frame, request_head
 from madrpc.protocol.session import CallerSession
 
@@ -33,7 +33,7 @@ class Channel:
         channel is closed: a late answer must never meet another call.
 
         Raises:
-            ConnectionFailed: the connection broke.
+            MadrpcError: the connection broke, or the server refused it.
             CallTimeout: no answer came by the deadline.
         """
         id = self._session.open(call)
@@ -47,9 +47,7 @@ class Channel:
             raise call.timeout_error() from error
         except OSError as error:
             self.close()
-            raise ConnectionFailed(
-                f"the connection broke: {(error.strerror or str(error)).lower()}"
-            ) from error
+            raise self._session.loss((error.strerror or str(error)).lower()) from error
         except BaseException:
             self._abandon(id)
             raise

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from madrpc.address import Address, parse_address
 from madrpc.config import CONNECT_TIMEOUT_S
 from madrpc.errors import ConnectionFailed
+from madrpc.tcp import tune
 
 __all__ = ["Endpoints", "connect_error"]
 
@@ -54,8 +55,7 @@ class Endpoints:
                 reasons.append((address, error))
                 self.failed(address)
             else:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                tune(sock)
                 return sock
         raise connect_error(*reasons[0])
 

@@ -27,6 +27,7 @@ from madrpc.errors import ConnectionFailed, MadrpcError, Overloaded, ProtocolErr
 from madrpc.policy.timing import DeadlineTable
 from madrpc.protocol.messages import Response, cancel_frame, request_head, unpack_response_tail
 from madrpc.protocol.session import CallerSession
+from madrpc.tcp import tune
 
 __all__ = ["Pipeline"]
 
@@ -208,8 +209,7 @@ class Pipeline:
             self._unreachable(connect_error(address, error))
             return
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tune(sock)
         self._sock = sock
         self._connect_by = _now() + CONNECT_TIMEOUT_S
         code = sock.connect_ex(target)
@@ -233,10 +233,11 @@ class Pipeline:
             self._failed(call, error)
 
     def _broken(self, reason: str) -> None:
+        error = self._session.loss(reason)
         calls = self._session.close()
         self._disconnect()
         for call in calls:
-            self._failed(call, ConnectionFailed(f"the connection broke: {reason}"))
+            self._failed(call, error)
 
     def _disconnect(self) -> None:
         if self._sock is not None:

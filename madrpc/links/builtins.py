@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 
 from madrpc.errors import InternalError, MadrpcError, PayloadTooLarge
-from madrpc.links.listener import Connection
+from madrpc.links.connection import Connection
 from madrpc.policy.balancer import method_not_found
 from madrpc.protocol.messages import Request, result_tail, unpack_request_tail
 

@@ -5,14 +5,18 @@
     hub readable -> recv -> on_data(bytes)
     write(pieces) -> queue -> end of this hub turn: one send of all that is queued
                                   -> socket full: wait until writable, or give up after stall_s
+                           -> more than pause_above is queued: read nothing until half of it left
 
 Callbacks run in the hub, so they must not wait for anything.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
+import time
 from collections.abc import Callable
 from errno import EAGAIN, EINTR, EWOULDBLOCK
 from typing import Any
@@ -28,6 +32,11 @@ log = logging.getLogger(__name__)
 _READ_BYTES = 256 * 1024
 #: One send joins at most about this much.
 _JOIN_BYTES = 1024 * 1024
+#: After a goodbye, what the peer still sends is read and dropped for so long: closing on unread
+#: bytes resets the connection, and the reset can overtake the goodbye.
+_LINGER_S = 1.0
+#: How often a peer that has finished sending is looked at for being gone.
+_GONE_CHECK_S = 0.1
 _READ, _WRITE = 1, 2
 _AGAIN = (EAGAIN, EWOULDBLOCK, EINTR)
 
@@ -41,14 +50,19 @@ class Stream:
         on_eof: called when the peer has finished sending; answers may still be written.
         on_closed: called once with the reason when the stream is over, however it ended.
         stall_s: a peer that takes no byte for this long is cut off.
+        pause_above: while more bytes than this wait to be taken, nothing is read from the peer.
+            Only one end of a connection may set it, or both could wait for each other.
     """
 
     __slots__ = (
+        "_gone_check",
+        "_input_ended",
         "_loop",
         "_on_closed",
         "_on_data",
         "_on_eof",
         "_out",
+        "_pause_above",
         "_reader",
         "_scheduled",
         "_sock",
@@ -56,6 +70,7 @@ class Stream:
         "_stalled",
         "_writer",
         "closed",
+        "paused",
         "pending_bytes",
     )
 
@@ -66,16 +81,21 @@ class Stream:
         on_eof: Callable[[], None],
         on_closed: Callable[[str], None],
         stall_s: float,
+        pause_above: int = sys.maxsize,
     ) -> None:
         self._sock = sock
         self._on_data = on_data
         self._on_eof = on_eof
         self._on_closed = on_closed
         self._stall_s = stall_s
+        self._pause_above = pause_above
         self._out: list[bytes | memoryview] = []
         self._scheduled = False
         self._stalled: Any = None
+        self._gone_check: Any = None
+        self._input_ended = False
         self.pending_bytes = 0
+        self.paused = False
         self.closed = False
         sock.settimeout(0)
         self._loop: Any = gevent.get_hub().loop
@@ -98,17 +118,20 @@ class Stream:
         if not self._scheduled:
             self._scheduled = True
             self._loop.run_callback(self._flush)
+        if self.pending_bytes > self._pause_above:
+            self.paused = True
+            self._reader.stop()
 
     def close(self, reason: str = "closed") -> None:
         """Close the socket; what was not sent is lost."""
         if self.closed:
             return
         self.closed = True
-        for watcher in (self._reader, self._writer, self._stalled):
+        for watcher in (self._reader, self._writer, self._stalled, self._gone_check):
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
-        self._reader = self._writer = self._stalled = None
+        self._reader = self._writer = self._stalled = self._gone_check = None
         self._out.clear()
         self._sock.close()
         self._on_closed(reason)
@@ -121,19 +144,44 @@ class Stream:
         self.close("detached")
         return own
 
-    def close_when_sent(self, reason: str = "closed") -> None:
-        """Close once everything queued so far has left."""
+    def close_when_sent(self, reason: str = "closed", *, linger: bool = False) -> None:
+        """Close once everything queued so far has left.
+
+        Args:
+            linger: end the sending side first and drop what the peer still sends, for a moment, so
+                that the last answer reaches a peer that is in the middle of sending.
+        """
         if self.closed:
             return
-        if self.pending_bytes:
-            gevent.spawn(self._linger, reason)
+        if self.pending_bytes or linger:
+            gevent.spawn(self._close_later, reason, linger)
         else:
             self.close(reason)
 
-    def _linger(self, reason: str) -> None:
+    def close_if_gone(self) -> None:
+        """Look from now on whether a peer that has finished sending has closed altogether.
+
+        Its machine says so with a reset once it is sent anything.
+        """
+        if self._gone_check is None and not self.closed:
+            self._gone_check = self._loop.timer(_GONE_CHECK_S, repeat=_GONE_CHECK_S)
+            self._gone_check.start(self._check_gone)
+
+    def _check_gone(self) -> None:
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.close(os.strerror(code))
+
+    def _close_later(self, reason: str, linger: bool) -> None:
         # The stall timer bounds this wait: a peer that takes nothing is closed by it.
         while self.pending_bytes and not self.closed:
             gevent.sleep(0.01)
+        if linger and not self.closed and not self._input_ended:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+            give_up = time.monotonic() + _LINGER_S
+            while not self._input_ended and not self.closed and time.monotonic() < give_up:
+                gevent.sleep(0.01)
         self.close(reason)
 
     # ----------------------------------------------------------- private
@@ -155,6 +203,7 @@ class Stream:
             self.close("internal error")
 
     def _end_of_input(self) -> None:
+        self._input_ended = True
         self._reader.stop()
         self._on_eof()
 
@@ -171,6 +220,8 @@ class Stream:
                     return
                 sent = 0
             self.pending_bytes -= sent
+            if self.paused and self.pending_bytes <= self._pause_above // 2:
+                self._resume()
             if sent < len(batch):
                 self._out.insert(0, memoryview(batch)[sent:])
                 self._wait_writable(progress=sent > 0)
@@ -178,6 +229,11 @@ class Stream:
         if self._stalled is not None and not self.closed:
             self._stalled.stop()
             self._writer.stop()
+
+    def _resume(self) -> None:
+        self.paused = False
+        if not self._input_ended:
+            self._reader.start(self._readable)
 
     def _take_batch(self) -> bytes | memoryview:
         out = self._out

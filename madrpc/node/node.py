@@ -16,7 +16,8 @@ from madrpc.config import NodeConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import Draining, MadrpcError
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
-from madrpc.links.listener import Cancellable, Connection, Listener
+from madrpc.links.connection import Cancellable, Connection
+from madrpc.links.listener import Listener
 from madrpc.links.usage import ProcessUsage
 from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
@@ -321,7 +322,7 @@ class Node:
             "uptime_s": round(_now() - self._started, 3),
             "calls": self._stats.calls,
             "errors": self._stats.errors,
-            "in_flight": self.listener.in_flight,
+            "in_flight": sum(pool.table.in_flight for pool in (self.pool, *self._retiring)),
             "queued": table.queued,
             "queued_bytes": table.queued_bytes,
             "connections": len(self.listener.connections),

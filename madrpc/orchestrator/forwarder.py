@@ -20,7 +20,7 @@ from madrpc.errors import (
     Overloaded,
     from_wire,
 )
-from madrpc.links.listener import Connection
+from madrpc.links.connection import Connection
 from madrpc.links.upstream import Upstream
 from madrpc.policy.balancer import Balancer, NodeRecord, NodeState
 from madrpc.policy.retry import RetryBudget, should_retry

@@ -11,7 +11,8 @@ from madrpc.address import Address
 from madrpc.config import CONNECT_TIMEOUT_S, OrchestratorConfig
 from madrpc.errors import Draining
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
-from madrpc.links.listener import Cancellable, Connection, Listener
+from madrpc.links.connection import Cancellable, Connection
+from madrpc.links.listener import Listener
 from madrpc.links.upstream import Upstream
 from madrpc.links.usage import ProcessUsage
 from madrpc.orchestrator.forwarder import Forwarder

@@ -112,6 +112,11 @@ class JobTable:
         )
 
     @property
+    def in_flight(self) -> int:
+        """Jobs taken and not ended: waiting, running or parked."""
+        return self.queued + self.busy + self.parked
+
+    @property
     def ready(self) -> int:
         """Workers that run a job or could take one."""
         return sum(slot.state in (SlotState.IDLE, SlotState.BUSY) for slot in self.slots.values())

@@ -43,12 +43,13 @@ class FrameDecoder:
     decoded before it are still returned, and every later ``feed`` returns nothing.
     """
 
-    __slots__ = ("_buffer", "_max_frame", "_need", "error")
+    __slots__ = ("_age", "_buffer", "_max_frame", "_need", "error")
 
     def __init__(self, max_frame: int) -> None:
         self._max_frame = max_frame
         self._buffer = bytearray()
         self._need = _HEAD
+        self._age = 0
         self.error: MadrpcError | None = None
 
     def __repr__(self) -> str:
@@ -58,6 +59,18 @@ class FrameDecoder:
     def partial_bytes(self) -> int:
         """Bytes held of a frame that is not complete yet."""
         return len(self._buffer)
+
+    def grow_older(self) -> tuple[int, int]:
+        """Count a tick of the owner's clock for the frame that is not complete yet.
+
+        Returns:
+            How many ticks that frame has lived through, and its size in bytes as far as known;
+            (0, 0) between frames.
+        """
+        if not self._buffer:
+            return 0, 0
+        self._age += 1
+        return self._age, self._need
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take what a socket delivered and return the payloads it completes."""
@@ -93,6 +106,7 @@ class FrameDecoder:
             self._need = _HEAD
         if position < size:
             self._buffer += data[position:] if position else data
+            self._age = 0
 
     def _resume(self, data: bytes, frames: list[bytes]) -> int:
         """Complete the frame held in the buffer; return how much of ``data`` that took, or -1."""

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from madrpc.errors import MadrpcError, ProtocolError
+from madrpc.errors import (
+    ConnectionFailed,
+    Draining,
+    MadrpcError,
+    Overloaded,
+    ProtocolError,
+    Unauthenticated,
+    from_wire,
+)
 from madrpc.protocol.frames import FrameDecoder
 from madrpc.protocol.messages import (
     Cancel,
@@ -17,6 +25,7 @@ from madrpc.protocol.messages import (
     Request,
     Response,
     parse_message,
+    unpack_error,
 )
 
 __all__ = ["MAX_UNKNOWN_REPLIES", "CallerSession", "ServerSession"]
@@ -24,6 +33,7 @@ __all__ = ["MAX_UNKNOWN_REPLIES", "CallerSession", "ServerSession"]
 #: A peer that answers this many requests nobody made is broken and loses the connection.
 MAX_UNKNOWN_REPLIES = 10
 _MAX_ID = 0xFFFFFFFF
+_ABOUT_CONNECTIONS = frozenset(kind.__name__ for kind in (Draining, Overloaded, Unauthenticated))
 
 
 class CallerSession:
@@ -31,17 +41,28 @@ class CallerSession:
 
     A *token* is whatever the owner wants back with the answer. An id given up with ``abandon`` is
     not used again until its late answer has come, so an answer can never reach the wrong call.
+    Ids begin at 1: the peer answers id 0 with what is wrong with the connection as a whole, which
+    ``refusal`` keeps.
     """
 
-    __slots__ = ("_abandoned", "_decoder", "_in_flight", "_next_id", "_unknown", "error")
+    __slots__ = (
+        "_abandoned",
+        "_decoder",
+        "_in_flight",
+        "_next_id",
+        "_unknown",
+        "error",
+        "refusal",
+    )
 
     def __init__(self, max_frame: int) -> None:
         self._decoder = FrameDecoder(max_frame)
         self._in_flight: dict[int, Any] = {}
         self._abandoned: set[int] = set()
-        self._next_id = 0
+        self._next_id = 1
         self._unknown = 0
         self.error: MadrpcError | None = None
+        self.refusal: MadrpcError | None = None
 
     def __repr__(self) -> str:
         return (
@@ -63,8 +84,8 @@ class CallerSession:
         """Take an unused id for a new request."""
         id = self._next_id
         while id in self._in_flight or id in self._abandoned:
-            id = (id + 1) & _MAX_ID
-        self._next_id = (id + 1) & _MAX_ID
+            id = id + 1 if id < _MAX_ID else 1
+        self._next_id = id + 1 if id < _MAX_ID else 1
         self._in_flight[id] = token
         return id
 
@@ -103,6 +124,18 @@ class CallerSession:
         self._decoder.feed_eof()
         self.error = self.error or self._decoder.error or ProtocolError("the peer closed")
 
+    def loss(self, reason: str) -> MadrpcError:
+        """The error of every call that was in flight when the connection ended.
+
+        What the peer refused may be one of these calls (a frame that was too large, say), or the
+        connection itself. Only in the second case is it every call's error; a call that was alone
+        is the refused one.
+        """
+        refusal = self.refusal
+        if refusal is not None and (refusal.name in _ABOUT_CONNECTIONS or self.in_flight <= 1):
+            return refusal
+        return ConnectionFailed(f"the connection broke: {reason}")
+
     def tokens(self) -> list[Any]:
         """The tokens of the requests in flight."""
         return list(self._in_flight.values())
@@ -119,6 +152,9 @@ class CallerSession:
             if message.id in self._abandoned:
                 self._abandoned.discard(message.id)
                 return
+            if message.id == 0 and message.is_error:
+                self.error = self.refusal = _refusal(message)
+                return
             self._unknown += 1
             if self._unknown > MAX_UNKNOWN_REPLIES:
                 self.error = ProtocolError("the peer keeps answering requests nobody made")
@@ -126,6 +162,13 @@ class CallerSession:
             self.error = message.error
         else:
             self.error = ProtocolError(f"the peer sent {message!r} where only answers belong")
+
+
+def _refusal(response: Response) -> MadrpcError:
+    try:
+        return from_wire(unpack_error(response.tail))
+    except ProtocolError as error:
+        return error
 
 
 class ServerSession:
@@ -148,6 +191,14 @@ class ServerSession:
     def partial_bytes(self) -> int:
         """Bytes held of a frame that is not complete yet."""
         return self._decoder.partial_bytes
+
+    def grow_older(self) -> tuple[int, int]:
+        """Count a tick for the frame that is not complete; see ``FrameDecoder.grow_older``."""
+        return self._decoder.grow_older()
+
+    def give_up(self) -> None:
+        """Take no more from the peer."""
+        self.error = self.error or ProtocolError("the connection was given up")
 
     def receive(self, data: bytes) -> list[Request | Cancel | MalformedMessage]:
         """Take bytes from the peer; return what it asks for.

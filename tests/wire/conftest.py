@@ -57,8 +57,6 @@ class Watched:
 
     def state(self) -> dict[str, Any]:
         found = self.metrics()
-        # A node counts the request that asks.
-        found["in_flight"] -= self.role == "node"
         state = {name: found[name] for name in ("in_flight", "queued", "connections")}
         state["workers"] = (found["workers"]["ready"], found["workers"]["busy"])
         if HAS_PROC:

@@ -198,13 +198,33 @@ def test_a_reset_cancels_the_calls(caller: Caller, cluster: Cluster, server: Wat
     assert clock.seconds() < 6
 
 
-def test_calls_of_a_closed_connection_run_to_their_end(
-    caller: Caller, cluster: Cluster, server: Watched
+def test_a_close_cancels_the_calls(caller: Caller, cluster: Cluster, server: Watched) -> None:
+    occupy(caller, cluster, 8_000)
+    clock = Clock()
+    caller.write(*(request(n, "echo", {"n": n}) for n in range(50)))
+    caller.close()  # a FIN, exactly as a half-close, and a reset for whatever comes after it
+    poll_until(lambda: server.state()["in_flight"] == 0, "the calls of a lost caller ended", 5)
+    cluster.settle()
+    assert clock.seconds() < 6
+
+
+def test_a_caller_that_has_closed_costs_no_other_its_turn(
+    connect: Callable[[], Caller], cluster: Cluster
 ) -> None:
-    occupy(caller, cluster, 300)
-    caller.close()  # a FIN, exactly as a half-close
-    poll_until(lambda: server.state()["in_flight"] == 0, "the calls ended", 5)
-    assert cluster.workers_busy() == 0
+    leaves, stays = connect(), connect()
+    occupy(leaves, cluster, 8_000)
+    stays.write(request(1, "echo", {"a": 1}))
+    clock = Clock()
+    leaves.close()
+    assert stays.read() == (1, None, {"a": 1})
+    assert clock.seconds() < LATE_S
+
+
+def test_half_close_with_the_largest_answer_that_may_be_begun_early(caller: Caller) -> None:
+    caller.write(request(1, "spin", {"ms": 100}), request(2, "fill", {"n": 2**24 - 100}))
+    caller.finish()
+    found = {id: error or len(result) if id == 2 else result for id, error, result in caller.rest()}
+    assert found == {1: 100, 2: 2**24 - 100}
 
 
 def test_callers_that_leave_without_reading(connect: Callable[[], Caller]) -> None:

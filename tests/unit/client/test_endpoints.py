@@ -86,7 +86,7 @@ def test_the_first_server_that_answers_is_taken_and_kept(network):
     found = Endpoints(["a:1", "b:1", "c:1"])
     sock = found.connect()
     assert sock.address == C
-    assert sock.options == {socket.TCP_NODELAY, socket.SO_KEEPALIVE}
+    assert {socket.TCP_NODELAY, socket.SO_KEEPALIVE} <= sock.options
     found.connect()
     assert network.asked == [A, B, C, C]
 

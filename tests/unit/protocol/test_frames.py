@@ -162,3 +162,23 @@ def test_repr_says_how_far_the_frame_is():
     decoder = FrameDecoder(LIMIT)
     decoder.feed(head(6) + b"ab")
     assert repr(decoder) == "<FrameDecoder holds 6 of 10 bytes, error=None>"
+
+
+def test_only_a_frame_that_is_not_complete_grows_older():
+    decoder = FrameDecoder(1000)
+    assert decoder.grow_older() == (0, 0)
+    decoder.feed(b"\0\0")
+    assert [decoder.grow_older()[0] for _ in range(3)] == [1, 2, 3]
+    decoder.feed(b"\0\x64abc")
+    assert decoder.grow_older() == (4, 104)
+    decoder.feed(b"x" * 97 + b"\0")
+    assert decoder.grow_older()[0] == 1
+
+
+def test_a_new_frame_is_young_even_if_one_is_always_incomplete():
+    decoder = FrameDecoder(1000)
+    whole = encode_frame(b"abcdef")
+    decoder.feed(whole[:5])
+    for _ in range(20):
+        assert decoder.grow_older() == (1, len(whole))
+        assert decoder.feed(whole[5:] + whole[:5]) == [b"abcdef"]

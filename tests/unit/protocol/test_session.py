@@ -4,11 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madrpc.errors import InvalidRequest, PayloadTooLarge, ProtocolError
+from madrpc.errors import (
+    ConnectionFailed,
+    Draining,
+    InvalidRequest,
+    MadrpcError,
+    Overloaded,
+    PayloadTooLarge,
+    ProtocolError,
+    Unauthenticated,
+)
 from madrpc.protocol.frames import encode_frame
 from madrpc.protocol.messages import (
     Request,
     cancel_frame,
+    error_tail,
     request_head,
     request_tail,
     response_head,
@@ -54,7 +64,7 @@ def received(session: CallerSession, data: bytes) -> list[object]:
 
 def test_ids_count_up_and_are_in_flight():
     session = CallerSession(LIMIT)
-    assert [session.open(token) for token in "abc"] == [0, 1, 2]
+    assert [session.open(token) for token in "abc"] == [1, 2, 3]
     assert session.in_flight == 3
     assert session.tokens() == ["a", "b", "c"]
     assert not session.is_idle
@@ -62,8 +72,8 @@ def test_ids_count_up_and_are_in_flight():
 
 
 def test_answers_find_their_requests_in_any_order():
-    stream = answer(2, "C") + answer(0, "A") + answer(1, "B")
-    expected = [answered("c", 2, "C"), answered("a", 0, "A"), answered("b", 1, "B")]
+    stream = answer(3, "C") + answer(1, "A") + answer(2, "B")
+    expected = [answered("c", 3, "C"), answered("a", 1, "A"), answered("b", 2, "B")]
     assert feed_three_ways(lambda: caller("a", "b", "c").receive, stream) == expected
     session = caller("a", "b", "c")
     session.receive(stream)
@@ -73,46 +83,46 @@ def test_answers_find_their_requests_in_any_order():
 
 def test_ids_wrap_around_and_skip_those_in_use():
     session = caller("kept", "answered")
-    session.receive(answer(1))
+    session.receive(answer(2))
     session._next_id = 2**32 - 1
-    assert [session.open("x"), session.open("y")] == [2**32 - 1, 1]
+    assert [session.open("x"), session.open("y")] == [2**32 - 1, 2]
 
 
 def test_an_abandoned_request_swallows_its_late_answer():
     session = caller("a", "b")
-    assert session.abandon(0)
+    assert session.abandon(1)
     assert session.in_flight == 1
     assert session.tokens() == ["b"]
-    assert received(session, answer(0) + answer(1)) == [answered("b", 1)]
+    assert received(session, answer(1) + answer(2)) == [answered("b", 2)]
     assert session.is_idle
     assert session._unknown == 0
 
 
 def test_an_abandoned_id_is_not_used_before_its_late_answer():
     session = caller("a")
-    session.abandon(0)
+    session.abandon(1)
     assert not session.is_idle
-    session._next_id = 0
-    assert session.open("b") == 1
-    session.receive(answer(0))
-    session._next_id = 0
-    assert session.open("c") == 0
+    session._next_id = 1
+    assert session.open("b") == 2
+    session.receive(answer(1))
+    session._next_id = 1
+    assert session.open("c") == 1
 
 
 def test_what_is_not_in_flight_cannot_be_abandoned():
     session = caller("a", "b")
-    session.receive(answer(0))
-    assert not session.abandon(0)
-    assert not session.abandon(99)
-    assert session.abandon(1)
+    session.receive(answer(1))
     assert not session.abandon(1)
-    session.receive(answer(0))
+    assert not session.abandon(100)
+    assert session.abandon(2)
+    assert not session.abandon(2)
+    session.receive(answer(1))
     assert session._unknown == 1
 
 
 def test_a_second_answer_to_one_request_is_unknown():
     session = caller("a")
-    assert received(session, answer(0) * 2) == [answered("a", 0)]
+    assert received(session, answer(1) * 2) == [answered("a", 1)]
     assert session._unknown == 1
     assert session.error is None
 
@@ -120,12 +130,12 @@ def test_a_second_answer_to_one_request_is_unknown():
 def test_ten_unknown_answers_are_let_pass_and_the_next_is_not():
     session = caller(*range(20))
     assert MAX_UNKNOWN_REPLIES == 10
-    assert session.receive(answer(99) * 10) == []
+    assert session.receive(answer(100) * 10) == []
     assert session.error is None
-    assert received(session, answer(3)) == [answered(3, 3)]
-    session.receive(answer(99))
+    assert received(session, answer(4)) == [answered(3, 4)]
+    session.receive(answer(100))
     assert type(session.error) is ProtocolError
-    assert session.receive(answer(4)) == []
+    assert session.receive(answer(5)) == []
 
 
 WRONG_FROM_SERVER = [
@@ -141,17 +151,17 @@ WRONG_FROM_SERVER = [
 
 @pytest.mark.parametrize(("wrong", "kind"), WRONG_FROM_SERVER)
 def test_anything_but_answers_breaks_the_connection(wrong, kind):
-    stream = answer(0, "A") + wrong
-    assert feed_three_ways(lambda: caller("a", "b").receive, stream) == [answered("a", 0, "A")]
+    stream = answer(1, "A") + wrong
+    assert feed_three_ways(lambda: caller("a", "b").receive, stream) == [answered("a", 1, "A")]
     session = caller("a", "b")
     session.receive(stream)
     assert type(session.error) is kind
-    assert session.receive(answer(1)) == []
+    assert session.receive(answer(2)) == []
     assert session.tokens() == ["b"]
 
 
 def test_what_follows_a_break_is_dropped_however_it_is_fed():
-    stream = request(0) + answer(0)
+    stream = request(0) + answer(1)
     assert feed_three_ways(lambda: caller("a").receive, stream) == []
 
 
@@ -159,6 +169,41 @@ def test_the_first_error_is_the_one_that_counts():
     session = caller("a")
     session.receive(request(0) + encode_frame(b"\x93\x01\x00\xc0"))
     assert type(session.error) is ProtocolError
+
+
+def refusal(error: MadrpcError) -> bytes:
+    tail = error_tail(error)
+    return response_head(0, len(tail)) + tail
+
+
+@pytest.mark.parametrize("kind", [Overloaded, Draining, Unauthenticated])
+def test_a_refused_connection_is_the_error_of_every_call(kind):
+    session = caller("a", "b")
+    assert session.receive(refusal(kind("no")) + answer(1)) == []
+    assert type(session.refusal) is type(session.error) is kind
+    assert session.loss("gone") is session.refusal
+    assert session.close() == ["a", "b"]
+
+
+def test_a_refused_frame_is_the_error_of_a_call_that_is_alone():
+    alone, together = caller("a"), caller("a", "b")
+    for session in (alone, together):
+        session.receive(refusal(PayloadTooLarge("too large")))
+    assert type(alone.loss("gone")) is PayloadTooLarge
+    assert type(together.loss("gone")) is ConnectionFailed
+
+
+def test_an_answer_with_id_0_that_is_no_error_is_unknown():
+    session = caller("a")
+    session.receive(answer(0))
+    assert (session.refusal, session._unknown) == (None, 1)
+
+
+def test_a_refusal_that_cannot_be_read_is_an_error():
+    session = caller("a")
+    session.receive(encode_frame(b"\x94\x01\x00\xa1\xff\xc0"))
+    assert session.error is session.refusal
+    assert session.error is not None
 
 
 def test_an_end_is_an_error_for_a_caller():
@@ -169,7 +214,7 @@ def test_an_end_is_an_error_for_a_caller():
 
 def test_an_end_inside_an_answer_says_so():
     session = caller("a")
-    session.receive(answer(0)[:-1])
+    session.receive(answer(1)[:-1])
     session.receive_eof()
     assert "middle of a frame" in session.error.message
 
@@ -184,8 +229,8 @@ def test_an_end_keeps_an_earlier_error():
 
 def test_closing_returns_what_was_never_answered():
     session = caller("a", "b", "c")
-    session.receive(answer(1))
-    session.abandon(0)
+    session.receive(answer(2))
+    session.abandon(1)
     assert session.close() == ["c"]
     assert session.is_idle
     assert session.close() == []
@@ -312,8 +357,8 @@ def test_any_bytes_leave_a_server_with_messages_or_an_error(junk, sizes):
 @given(st.binary(max_size=80), chunk_sizes)
 def test_any_bytes_leave_a_caller_with_answers_or_an_error(junk, sizes):
     session = caller("a", "b")
-    answers = feed_all(session.receive, cut(answer(0) + junk, sizes))
-    assert answers[:1] == [answered("a", 0)]
+    answers = feed_all(session.receive, cut(answer(1) + junk, sizes))
+    assert answers[:1] == [answered("a", 1)]
     assert len(answers) + session.in_flight == 2
 
 

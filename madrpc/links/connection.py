@@ -1,0 +1,253 @@
+"""One peer of a server: its requests in, answers out in any order.
+
+::
+
+    Stream -> ServerSession -> handler.handle(connection, request)
+       ^                                      |
+       +-------- respond(id, tail) <----------+
+
+A peer may finish sending and still be there for its answers, or have closed altogether; on the
+wire both look alike. So the next answer is begun at once: the first byte of its length, which is 0
+for every frame shorter than 2**24 bytes. A peer that is there just waits for the rest, and the
+machine of one that is gone answers with a reset, which cancels its calls.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from gevent import socket
+
+from madrpc.config import FRAME_BYTES_PER_S, ListenerConfig
+from madrpc.errors import Cancelled, MadrpcError, PayloadTooLarge, ProtocolError
+from madrpc.links.stream import Stream
+from madrpc.protocol.messages import (
+    REQUEST_HEAD,
+    Cancel,
+    MalformedMessage,
+    Request,
+    error_tail,
+    response_head,
+)
+from madrpc.protocol.session import ServerSession
+
+__all__ = ["Cancellable", "Connection", "Handler"]
+
+log = logging.getLogger(__name__)
+
+#: While this much waits to be read by a peer, no more requests are taken from it.
+_PAUSE_BYTES = 4 * 1024 * 1024
+#: Answers worth this many of the largest frames, or this many bytes, may wait to be read by a peer:
+#: those of the requests it had sent before the pause.
+_UNREAD_FRAMES = 8
+_UNREAD_BYTES = 16 * 1024 * 1024
+_BEGUN = b"\0"
+_LONGEST_BEGUN = 2**24 - 1
+_CANCELLED = error_tail(Cancelled("the caller cancelled the call"))
+
+
+class Cancellable(Protocol):
+    """What a handler returns for a call that is not answered yet."""
+
+    def cancel(self) -> None:
+        """The caller gave the call up; its answer no longer counts."""
+
+
+class Handler(Protocol):
+    """What a server does with requests."""
+
+    def handle(self, connection: Connection, request: Request) -> Cancellable | None:
+        """Take a request; answer it now or later with ``connection.respond``. Must not wait."""
+
+
+class _Unanswered:
+    """Stands for a request whose handler has not returned yet."""
+
+    def cancel(self) -> None:
+        pass
+
+
+_UNANSWERED = _Unanswered()
+
+
+class Owner(Protocol):
+    """The listener that a connection belongs to."""
+
+    config: ListenerConfig
+    handler: Handler
+
+    def forget(self, connection: Connection) -> None:
+        """The connection has ended."""
+
+
+class Connection:
+    """One peer: its stream, its unanswered requests, and the only way to answer them."""
+
+    __slots__ = ("_begun", "_ended", "_max_frame", "_owner", "_session", "_stream", "peer")
+
+    def __init__(self, owner: Owner, sock: socket.socket, peer: str) -> None:
+        self._owner = owner
+        self._max_frame = owner.config.max_frame
+        self._session = ServerSession(self._max_frame)
+        self._ended = False
+        self._begun = False
+        self.peer = peer
+        self._stream = Stream(
+            sock,
+            self._on_data,
+            self._on_eof,
+            self._on_closed,
+            owner.config.write_stall_s,
+            _PAUSE_BYTES,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.peer} {self._session} {self._stream}>"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests not answered yet."""
+        return len(self._session.in_flight)
+
+    def respond(self, id: int, tail: bytes) -> None:
+        """Answer a request with an encoded error and result. A second answer is dropped."""
+        if self._session.in_flight.pop(id, None) is None:
+            return
+        if len(tail) + 7 > self._max_frame:
+            tail = error_tail(_answer_too_large(len(tail), self._max_frame))
+        stream = self._stream
+        if self._ended:
+            self._respond_last(id, tail)
+        else:
+            stream.write(response_head(id, len(tail)), tail)
+        if stream.paused and stream.pending_bytes > self._most_unread:
+            stream.close("the peer does not read its answers")
+
+    def _respond_last(self, id: int, tail: bytes) -> None:
+        """Answer a peer that has finished sending."""
+        if self._begun:
+            if len(tail) + 7 > _LONGEST_BEGUN:
+                tail = error_tail(_answer_too_large(len(tail), _LONGEST_BEGUN))
+            self._stream.write(response_head(id, len(tail))[len(_BEGUN) :], tail)
+            self._begun = False
+        else:
+            self._stream.write(response_head(id, len(tail)), tail)
+        if not self._session.in_flight:
+            self._stream.close_when_sent("the peer had finished")
+
+    @property
+    def _most_unread(self) -> int:
+        return max(_UNREAD_FRAMES * self._max_frame, _UNREAD_BYTES)
+
+    def respond_error(self, id: int, error: MadrpcError) -> None:
+        """Answer a request with an error."""
+        self.respond(id, error_tail(error))
+
+    def close(self, reason: str) -> None:
+        """Send what is queued, then close."""
+        self._stream.close_when_sent(reason)
+
+    def refuse(self, error: MadrpcError) -> None:
+        """Say what is wrong with the connection as a whole, then close."""
+        self._session.give_up()
+        self._refuse(0, error)
+        self._stream.close_when_sent(error.message, linger=True)
+
+    def grow_older(self) -> None:
+        """Close if the peer takes too long over one frame; the owner calls this once a second."""
+        if self._stream.paused or self._session.error is not None:
+            return
+        age_s, size = self._session.grow_older()
+        # The first tick can follow the first byte at once, so one more has to pass.
+        if age_s > self._owner.config.frame_timeout_s + size / FRAME_BYTES_PER_S + 1:
+            self._protocol_failure(
+                ProtocolError(f"a frame of {size} bytes was not complete after {age_s - 1} s")
+            )
+
+    def abort(self, reason: str) -> None:
+        """Close at once."""
+        self._stream.close(reason)
+
+    # ----------------------------------------------------------- private
+
+    def _on_data(self, data: bytes) -> None:
+        session = self._session
+        if session.error is not None:
+            return  # refused already; what still comes is dropped
+        for asked in session.receive(data):
+            if type(asked) is Request:
+                self._serve(asked)
+            elif isinstance(asked, Cancel):
+                self._cancel(asked.id)
+            elif isinstance(asked, MalformedMessage) and asked.id is not None:
+                self._refuse(asked.id, asked.error)
+        if session.error is not None:
+            self._protocol_failure(session.error)
+
+    def _serve(self, request: Request) -> None:
+        in_flight = self._session.in_flight
+        id = request.id
+        if id in in_flight:
+            self._refuse(id, ProtocolError(f"id {id} is in flight already; wait for its answer"))
+            return
+        if len(request.tail) + REQUEST_HEAD > self._max_frame:
+            # It came with a shorter head than this server writes, and would be too long then.
+            size = len(request.tail) + REQUEST_HEAD
+            self._refuse(id, _request_too_large(size, self._max_frame))
+            return
+        in_flight[id] = _UNANSWERED
+        pending = self._owner.handler.handle(self, request)
+        if pending is not None and id in in_flight:
+            in_flight[id] = pending
+
+    def _cancel(self, id: int) -> None:
+        pending = self._session.in_flight.get(id)
+        if pending is not None:
+            pending.cancel()
+            self.respond(id, _CANCELLED)
+
+    def _refuse(self, id: int, error: MadrpcError) -> None:
+        """Answer what never became a request in flight."""
+        tail = error_tail(error)
+        self._stream.write(response_head(id, len(tail)), tail)
+
+    def _protocol_failure(self, error: MadrpcError) -> None:
+        log.info("closing %s: %s", self.peer, error.message)
+        # No id could be read, so the answer goes to id 0.
+        self.refuse(error)
+
+    def _on_eof(self) -> None:
+        self._session.receive_eof()
+        self._ended = True
+        stream = self._stream
+        if not self._session.in_flight:
+            stream.close_when_sent("the peer has finished")
+            return
+        if not stream.pending_bytes:
+            stream.write(_BEGUN)
+            self._begun = True
+        stream.close_if_gone()
+
+    def _on_closed(self, reason: str) -> None:
+        unanswered = list(self._session.in_flight.values())
+        self._session.in_flight.clear()
+        self._owner.forget(self)
+        for pending in unanswered:
+            pending.cancel()
+
+
+def _answer_too_large(size: int, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the answer is {size} bytes long and the limit is {limit}; "
+        "return less at once or raise --max-frame on every server",
+        {"size": size, "limit": limit},
+    )
+
+
+def _request_too_large(size: int, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the request is {size} bytes long with a head of full width and the limit is {limit}; "
+        "send less at once or raise --max-frame on every server",
+        {"size": size, "limit": limit},
+    )
