@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
 
+from madrpc.address import Address
 from madrpc.client.attempts import PendingCall
 from madrpc.client.endpoints import Endpoints
+from madrpc.client.liveness import HEALTH, PROBE_TIMEOUT_S, SILENCE_S, health_request
 from madrpc.config import CLIENT_GRACE_S, CONNECT_TIMEOUT_S
 from madrpc.errors import ClientClosed
 from madrpc.protocol.messages import Response, cancel_frame, request_head
@@ -22,7 +25,8 @@ _RECV_BYTES = 256 * 1024
 class Channel:
     """A connection. Between ``exchange`` calls nothing is in flight on it."""
 
-    def __init__(self, sock: socket.socket, max_frame: int) -> None:
+    def __init__(self, sock: socket.socket, address: Address, max_frame: int) -> None:
+        self.address = address
         self._sock = sock
         self._session = CallerSession(max_frame)
 
@@ -39,8 +43,10 @@ class Channel:
         id = self._session.open(call)
         try:
             head = request_head(id, call.ms_left(), len(call.tail))
-            self._set_timeout(call)
+            left = self._time_left(call)
+            self._sock.settimeout(None if left == math.inf else left)
             self._sock.sendall(head + call.tail)
+            self._sock.settimeout(min(left, SILENCE_S))
             return self._wait(call)
         except TimeoutError as error:
             self._abandon(id)
@@ -69,25 +75,42 @@ class Channel:
 
     def _wait(self, call: PendingCall) -> Response:
         session = self._session
+        asked = False
         while True:
-            data = self._sock.recv(_RECV_BYTES)
-            if not data:
-                raise ConnectionError("the server closed the connection")
-            for _, response in session.receive(data):
-                return response
-            if session.error is not None:
-                raise ConnectionError(session.error.message)
-            self._set_timeout(call)
+            try:
+                data = self._sock.recv(_RECV_BYTES)
+            except TimeoutError:
+                self._time_left(call)
+                if asked:
+                    raise ConnectionError("the server does not answer") from None
+                self._sock.sendall(health_request(session.open(HEALTH)))
+                asked = True
+            else:
+                if not data:
+                    raise ConnectionError("the server closed the connection")
+                asked = False
+                for token, response in session.receive(data):
+                    if token is call:
+                        return response
+                if session.error is not None:
+                    raise ConnectionError(session.error.message)
+            self._sock.settimeout(
+                min(self._time_left(call), PROBE_TIMEOUT_S if asked else SILENCE_S)
+            )
 
-    def _set_timeout(self, call: PendingCall) -> None:
+    def _time_left(self, call: PendingCall) -> float:
+        """Seconds to wait for the answer.
+
+        Raises:
+            TimeoutError: there are none.
+        """
         if call.deadline is None:
-            self._sock.settimeout(None)
-            return
+            return math.inf
         # The servers answer at the deadline; the grace lets their more precise error arrive.
         left = call.deadline + CLIENT_GRACE_S - _now()
         if left <= 0:
             raise TimeoutError
-        self._sock.settimeout(left)
+        return left
 
     def _abandon(self, id: int) -> None:
         try:
@@ -143,9 +166,15 @@ class ChannelPool:
                 return
         self.discard(channel)
 
-    def discard(self, channel: Channel) -> None:
-        """Give a channel back that must not be used again."""
+    def discard(self, channel: Channel, *, broken: bool = False) -> None:
+        """Give a channel back that must not be used again.
+
+        Args:
+            broken: the server is at fault, so the next connection goes to another one.
+        """
         channel.close()
+        if broken:
+            self._endpoints.failed(channel.address)
         with self._lock:
             self._open -= 1
 
@@ -165,8 +194,8 @@ class ChannelPool:
     def _connect(self, deadline: float | None) -> Channel:
         try:
             left = CONNECT_TIMEOUT_S if deadline is None else deadline - _now()
-            sock = self._endpoints.connect(max(0.001, min(CONNECT_TIMEOUT_S, left)))
-            return Channel(sock, self._max_frame)
+            sock, address = self._endpoints.connect(max(0.001, min(CONNECT_TIMEOUT_S, left)))
+            return Channel(sock, address, self._max_frame)
         except BaseException:
             with self._lock:
                 self._open -= 1

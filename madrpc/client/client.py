@@ -17,7 +17,7 @@ from madrpc.client.mapping import run_map
 from madrpc.client.pipeline import Pipeline
 from madrpc.client.progress import with_progress
 from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME
-from madrpc.errors import ClientClosed, MadrpcError, from_wire
+from madrpc.errors import ClientClosed, ConnectionFailed, MadrpcError, from_wire
 from madrpc.protocol.messages import unpack_response_tail
 
 __all__ = ["Client"]
@@ -240,8 +240,8 @@ class Client:
             return self._dispatch(call).result()
         try:
             response = channel.exchange(call)
-        except BaseException:
-            self._channels.discard(channel)
+        except BaseException as failure:
+            self._channels.discard(channel, broken=isinstance(failure, ConnectionFailed))
             raise
         self._channels.release(channel)
         error, result = unpack_response_tail(response.tail)

@@ -40,8 +40,11 @@ class Endpoints:
         if address == self.current:
             self._current = (self._current + 1) % len(self.addresses)
 
-    def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> socket.socket:
+    def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> tuple[socket.socket, Address]:
         """Connect to the first server that answers, waiting at most ``timeout_s`` for each.
+
+        Returns:
+            The connection and the server's address.
 
         Raises:
             ConnectionFailed: none does.
@@ -56,7 +59,7 @@ class Endpoints:
                 self.failed(address)
             else:
                 tune(sock)
-                return sock
+                return sock, address
         raise connect_error(*reasons[0])
 
 

@@ -22,6 +22,7 @@ from errno import EINPROGRESS, EISCONN
 from madrpc.address import Address
 from madrpc.client.attempts import NOT_IN_FLIGHT, PendingCall
 from madrpc.client.endpoints import Endpoints, connect_error
+from madrpc.client.liveness import HEALTH, PROBE_TIMEOUT_S, SILENCE_S, health_request
 from madrpc.config import CLIENT_GRACE_S, CONNECT_TIMEOUT_S
 from madrpc.errors import ConnectionFailed, MadrpcError, Overloaded, ProtocolError, from_wire
 from madrpc.policy.timing import DeadlineTable
@@ -64,6 +65,8 @@ class Pipeline:
         self._connect_by: float | None = None
         self._out = bytearray()
         self._window = float(_MOST_IN_FLIGHT)
+        self._silent_since = 0.0
+        self._health_by: float | None = None
         self.unfinished = 0
 
     def __repr__(self) -> str:
@@ -102,7 +105,10 @@ class Pipeline:
     def unfinished_calls(self) -> list[PendingCall]:
         """Every call that has not finished, wherever it is."""
         waiting = [*self._waiting, *self._delayed]
-        return [call for call in (*self._session.tokens(), *waiting) if not call.done]
+        return [call for call in (*self._in_flight(), *waiting) if not call.done]
+
+    def _in_flight(self) -> list[PendingCall]:
+        return [call for call in self._session.tokens() if call is not HEALTH]
 
     def forget(self) -> None:
         """Close the descriptor without a word to the server; the parent process still uses it."""
@@ -112,7 +118,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Cancel what is in flight and disconnect."""
-        for call in self._session.tokens():
+        for call in self._in_flight():
             self._out += cancel_frame(call.id)
         if self._sock is not None and self._connect_by is None and self._out:
             try:
@@ -133,6 +139,8 @@ class Pipeline:
             self._connect()
         if self._sock is None or self._connect_by is not None:
             return
+        if not self._session.in_flight:
+            self._silent_since = now
         while self._waiting and self._session.in_flight < self._window:
             call = self._waiting.popleft()
             if not call.done:
@@ -147,6 +155,9 @@ class Pipeline:
         try:
             sent = self._sock.send(self._out)
             del self._out[:sent]
+            if self._out:
+                # A long upload that moves is a sign of life too.
+                self._silent_since, self._health_by = _now(), None
         except BlockingIOError:
             pass
         except OSError as error:
@@ -191,8 +202,10 @@ class Pipeline:
         if not data:
             self._broken("the server closed the connection")
             return
+        self._silent_since, self._health_by = _now(), None
         for call, response in self._session.receive(data):
-            self._answered(call, response)
+            if call is not HEALTH:
+                self._answered(call, response)
         if self._session.error is not None:
             self._broken(self._session.error.message)
 
@@ -234,7 +247,7 @@ class Pipeline:
 
     def _broken(self, reason: str) -> None:
         error = self._session.loss(reason)
-        calls = self._session.close()
+        calls = self._in_flight()
         self._disconnect()
         for call in calls:
             self._failed(call, error)
@@ -246,6 +259,7 @@ class Pipeline:
                 self._endpoints.failed(self._address)
         self._sock = None
         self._connect_by = None
+        self._health_by = None
         self._out.clear()
         self._session = CallerSession(self._max_frame)
 
@@ -291,6 +305,17 @@ class Pipeline:
             self._unreachable(connect_error(self._address, TimeoutError()))
         for call in self._deadlines.expired(now):
             self.cancel(call, call.timeout_error())
+        if self._session.in_flight:
+            self._check_health(now)
+
+    def _check_health(self, now: float) -> None:
+        """Ask a server that has been silent for long; take it for lost if it says nothing."""
+        if self._health_by is None:
+            if now - self._silent_since > SILENCE_S:
+                self._health_by = now + PROBE_TIMEOUT_S
+                self._out += health_request(self._session.open(HEALTH))
+        elif now > self._health_by:
+            self._broken("the server does not answer")
 
     def _take_finished(self) -> list[PendingCall]:
         finished, self._finished = self._finished, []

@@ -84,8 +84,8 @@ def test_one_address_stays_current_when_it_fails():
 def test_the_first_server_that_answers_is_taken_and_kept(network):
     network.up = {C}
     found = Endpoints(["a:1", "b:1", "c:1"])
-    sock = found.connect()
-    assert sock.address == C
+    sock, address = found.connect()
+    assert sock.address == address == C
     assert {socket.TCP_NODELAY, socket.SO_KEEPALIVE} <= sock.options
     found.connect()
     assert network.asked == [A, B, C, C]
