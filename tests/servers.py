@@ -147,14 +147,15 @@ class Servers:
         return path
 
     def node(self, *words: object, **settings: Any) -> RunningServer:
-        return self._start("node", "-b", "127.0.0.1:0", *words, **settings)
+        return self.start("node", "-b", "127.0.0.1:0", *words, **settings)
 
     def orchestrator(self, *nodes: RunningServer | str, words: tuple[object, ...] = ()) -> Any:
         targets = [n if isinstance(n, str) else n.address for n in nodes]
         flags = [word for target in targets for word in ("-n", target)]
-        return self._start("orchestrator", "-b", "127.0.0.1:0", *flags, *words)
+        return self.start("orchestrator", "-b", "127.0.0.1:0", *flags, *words)
 
-    def _start(self, *words: object, **settings: Any) -> RunningServer:
+    def start(self, *words: object, **settings: Any) -> RunningServer:
+        """Start a server command."""
         log = self.folder / f"server-{len(self.started)}.log"
         server = RunningServer(*words, log=log, **settings)
         self.started.append(server)

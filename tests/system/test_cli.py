@@ -166,9 +166,9 @@ def test_help_names_defaults_and_variables() -> None:
 def test_environment_stands_in_for_flags(servers: Servers) -> None:
     script = servers.script(SCRIPT)
     env = environment(MADRPC_SCRIPT=str(script), MADRPC_POOL_SIZE="3", MADRPC_BIND="127.0.0.1:0")
-    node = servers._start("node", env=env)
+    node = servers.start("node", env=env)
     assert "workers=3" in node.ready_line
-    wins = servers._start("node", "--pool-size", 1, env=env)
+    wins = servers.start("node", "--pool-size", 1, env=env)
     assert "workers=1" in wins.ready_line
     bad = subprocess.run(
         command("node"), env=environment(MADRPC_POOL_SIZE="many"), capture_output=True, text=True
@@ -282,7 +282,7 @@ def test_the_servers_of_a_killed_up_end_too(servers: Servers) -> None:
 
 def test_variables_stand_in_for_repeated_flags(servers: Servers) -> None:
     env = environment(MADRPC_NODE="127.0.0.1:1,127.0.0.1:2")
-    orchestrator = servers._start("orchestrator", "-b", "127.0.0.1:0", env=env)
+    orchestrator = servers.start("orchestrator", "-b", "127.0.0.1:0", env=env)
     assert "nodes 0/2 up" in orchestrator.ready_line
     bad = subprocess.run(
         command("orchestrator"), env=environment(MADRPC_NODE="no"), capture_output=True, text=True
