@@ -25,6 +25,7 @@ __all__ = [
     "NODE_GRACE_S",
     "ORCHESTRATOR_GRACE_S",
     "PEER_TIMEOUT_S",
+    "SANDBOX",
     "EngineLimits",
     "ListenerConfig",
     "NodeConfig",
@@ -32,6 +33,8 @@ __all__ = [
     "PoolConfig",
 ]
 
+#: What sandboxes workers.
+SANDBOX = "seccomp"
 #: Largest frame either side accepts unless told otherwise, in bytes (design: 16 MiB).
 DEFAULT_MAX_FRAME = 16 * 1024 * 1024
 #: ``--max-frame`` above this is refused: a frame is held whole in memory at every hop.
@@ -106,6 +109,7 @@ class PoolConfig:
         attempts: how many workers a call may kill before it is given up.
         recycle_calls: a worker that has run about this many calls is replaced while idle.
         recycle_bytes: so is one whose memory grew by this much since it was first seen idle.
+        sandbox: ``SANDBOX`` where workers get a filter of system calls, or why not; for people.
     """
 
     size: int
@@ -116,6 +120,12 @@ class PoolConfig:
     isolation: str = "auto"
     recycle_calls: int = 10_000
     recycle_bytes: int = 128 * 1024 * 1024
+    sandbox: str = "off"
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether workers confine themselves."""
+        return self.sandbox == SANDBOX
 
 
 @dataclass(frozen=True)

@@ -244,6 +244,14 @@ def _add_script_options(parser: argparse.ArgumentParser) -> None:
         help="how calls are kept apart: context loads the scripts anew for each call, snapshot "
         "forks a process that has them loaded, auto takes what is faster for these scripts",
     )
+    add_option(
+        parser,
+        "--sandbox",
+        choices=("auto", "off", "require"),
+        default="auto",
+        help="whether the kernel keeps worker processes from files, sockets and other processes "
+        "(seccomp): auto where it can, require refuses to start where it cannot",
+    )
     parser.add_argument(
         "--watch",
         action="store_true",

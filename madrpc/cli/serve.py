@@ -17,6 +17,7 @@ from gevent.event import Event
 from madrpc.address import Address
 from madrpc.cli.logs import configure_logging
 from madrpc.config import (
+    SANDBOX,
     EngineLimits,
     ListenerConfig,
     NodeConfig,
@@ -59,6 +60,7 @@ def run_node(options: argparse.Namespace) -> int:
                 size,
                 options.queue_size or max(1024, 16 * size),
                 isolation=options.isolation,
+                sandbox=_sandbox(options.sandbox),
             ),
             limits=EngineLimits(
                 time_s=options.time_limit,
@@ -73,12 +75,32 @@ def run_node(options: argparse.Namespace) -> int:
     def ready(address: Address) -> str:
         scripts = " ".join(f"{script.name}@{script.sha256[:8]}" for script in node.scripts)
         names = ", ".join(node.methods)
+        log.info("isolation %s, sandbox %s", node.pool.isolation, node.config.pool.sandbox)
         return f"node ready on {address}  workers={size}  script={scripts}  methods: {names}"
 
     gevent.signal_handler(signal.SIGHUP, gevent.spawn, node.reload)
     if options.watch:
         gevent.spawn(node.watch)
     return _serve(node, options, ready)
+
+
+def _sandbox(wanted: str) -> str:
+    """What sandboxes the workers, or why nothing does.
+
+    Raises:
+        ScriptError: something must, and this machine cannot.
+    """
+    from madrpc.node.sandbox import support
+
+    if wanted == "off":
+        return "off"
+    problem = support()
+    if problem is None:
+        return SANDBOX
+    if wanted == "require":
+        raise ScriptError(f"--sandbox require: {problem}; use --sandbox auto to run without")
+    log.warning("workers run without a sandbox: %s", problem)
+    return f"unavailable: {problem}"
 
 
 def run_orchestrator(options: argparse.Namespace) -> int:

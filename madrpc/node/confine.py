@@ -1,7 +1,8 @@
 """What every worker process does to itself before it runs a script.
 
 A worker must die with its node whatever the node's end was, must not react to the terminal's
-Ctrl-C, and must not be able to gain privileges or leave core files.
+Ctrl-C, and must not be able to gain privileges, take the machine's memory or leave files behind.
+What it may ask of the kernel once its scripts are loaded is the business of the sandbox.
 """
 
 from __future__ import annotations
@@ -12,19 +13,36 @@ import resource
 import signal
 import sys
 
-__all__ = ["adopt", "confine"]
+from madrpc.config import EngineLimits
+
+__all__ = ["adopt", "confine", "disarm_backstop", "set_backstop"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_OPEN_FILES = 64
+#: Address space of a worker: the interpreter with its libraries takes about 200 MiB of it, and
+#: values on their way in and out are held several times over. Memory that is only reserved counts,
+#: so the bound is wide; it stops what the heap limit of the engine does not see.
+_LEAST_ADDRESS_SPACE = 1024 * 1024 * 1024
+_HEAPS = 4
+_FRAMES = 16
 
 
-def confine(parent_pid: int) -> None:
-    """Tie this process to its parent and take away what a script's runtime does not need."""
+def confine(parent_pid: int, limits: EngineLimits, keep: int) -> None:
+    """Tie this process to its parent and take away what a script's runtime does not need.
+
+    Args:
+        keep: the only descriptor besides the standard ones that stays open.
+    """
+    # One of them leads to a process that deletes shared memory by name for whoever asks.
+    _close_all_but(keep)
     # The node stops its workers itself; a Ctrl-C to the group must not race it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # A process that is not dumpable may not write this file of its own any more.
+    _prefer_for_oom_kill()
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -34,7 +52,24 @@ def confine(parent_pid: int) -> None:
             os._exit(1)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
-    _prefer_for_oom_kill()
+    _limit(
+        resource.RLIMIT_AS,
+        _LEAST_ADDRESS_SPACE + _HEAPS * limits.memory_bytes + _FRAMES * limits.result_bytes,
+    )
+
+
+def set_backstop(seconds: float) -> None:
+    """Have the kernel end this process in so many seconds.
+
+    The node kills a worker that is late, but the node may be stopped or stuck itself. The signal is
+    SIGALRM with its default action, which works while native code holds the interpreter.
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def disarm_backstop() -> None:
+    """Take ``set_backstop`` back."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def adopt(parent_pid: int, keep: int) -> None:
@@ -44,13 +79,18 @@ def adopt(parent_pid: int, keep: int) -> None:
         parent_pid: the process to die with.
         keep: the only descriptor besides the standard ones that stays open.
     """
-    os.closerange(3, keep)
-    os.closerange(keep + 1, _MAX_OPEN_FILES)
+    _close_all_but(keep)
     if sys.platform == "linux":
         # A fork clears the parent-death signal; the other settings are inherited.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:
             os._exit(1)
+
+
+def _close_all_but(keep: int) -> None:
+    most = max(_MAX_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    os.closerange(3, keep)
+    os.closerange(keep + 1, most)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -305,6 +305,7 @@ class Node:
             "uptime_s": round(_now() - self._started, 3),
             "workers": self.config.pool.size,
             "isolation": self.pool.isolation,
+            "sandbox": self.config.pool.sandbox,
             "methods": sorted(self._methods),
             "scripts": [{"name": s.name, "sha256": s.sha256} for s in self.scripts],
             "limits": {

@@ -18,6 +18,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import gevent
 from gevent import socket
@@ -97,7 +98,9 @@ class WorkerPool:
         self.nested = NestedCalls(router, self._wake)
         self.methods: list[str] = []
         self.isolation = ""
-        self._boot = WorkerBoot(tuple(scripts), limits, max_frame, os.getpid())
+        self._boot = WorkerBoot(
+            tuple(scripts), limits, max_frame, os.getpid(), config.sandboxed, may_fork=False
+        )
         self._max_frame = max_frame
         self._answer = answer
         self._source: ProcessSource = SpawnedProcesses()
@@ -223,9 +226,11 @@ class WorkerPool:
         ours, theirs = socket.socketpair()
         slot = self.table.add_slot()
         worker = self._workers[slot.id] = Worker(self, slot, ours, self._max_frame)
+        settled = self.isolation or self.config.isolation
+        boot = replace(self._boot, may_fork=settled != "context")
         try:
             worker.process = self._source.start(
-                theirs, self._boot, lambda status: self._worker_ended(worker, status)
+                theirs, boot, lambda status: self._worker_ended(worker, status)
             )
         except OSError as error:
             log.error("cannot start a worker process: %s", error.strerror or error)

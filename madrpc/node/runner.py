@@ -16,12 +16,14 @@ from madrpc.errors import (
     InvalidRequest,
     JavaScriptError,
     MadrpcError,
+    MemoryLimitExceeded,
     MethodNotFound,
     NestedCallLimit,
     PayloadTooLarge,
     ResultNotSerializable,
     TimeLimitExceeded,
 )
+from madrpc.node.confine import disarm_backstop, set_backstop
 from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
 from madrpc.protocol.messages import (
     Request,
@@ -44,6 +46,9 @@ MAX_WIDTH = 10_000
 #: Of these, so many are with the node at once; the rest wait here, where the bound of a call's own
 #: heap has already let them in.
 _WINDOW = 64
+#: How long past its time a step may go on before the kernel ends the process; the node's own
+#: deadlines for the same are shorter.
+BACKSTOP_S = 1.5
 #: What a nested call inherits from the call that makes it.
 _INHERITED = ("depth", "trace", "token")
 
@@ -77,6 +82,9 @@ class CallRunner:
         self._parked: dict[int, _Task] = {}
         self._waiting_for: dict[int, _Task] = {}
         self._next_n = 1
+        self._is_exhausted = False
+        # Made beforehand: when it is needed there is no memory to make it.
+        self._out_of_memory = error_tail(_out_of_memory(engine.limits))
 
     def __repr__(self) -> str:
         return f"<CallRunner {len(self._parked)} parked>"
@@ -88,10 +96,15 @@ class CallRunner:
 
     def start(self, request: Request) -> None:
         """Run a call until it ends or waits."""
+        set_backstop(self.limits.time_s + BACKSTOP_S)
         try:
             task = self._task(request)
+        except MemoryError:
+            self._is_exhausted = True
+            self._refuse(request.id, self._out_of_memory)
+            return
         except Exception as error:
-            self._reply(request.id, self._failure(error))
+            self._refuse(request.id, self._failure(error))
             return
         self._advance(task, task.execution.start)
 
@@ -136,21 +149,32 @@ class CallRunner:
 
     def _advance(self, task: _Task, take_step: Callable[[], Step]) -> None:
         """Take steps until the call ends or has nothing to do but wait."""
+        set_backstop(task.time_s + BACKSTOP_S)
+        tail = self._outcome(task, take_step)
+        # The node may be slow to take the answer, which is not the function's fault.
+        disarm_backstop()
+        if tail is not None:
+            self._send_logs(task)
+            self._reply(task.id, tail)
+            self._release(task)
+
+    def _outcome(self, task: _Task, take_step: Callable[[], Step]) -> bytes | None:
+        """The encoded answer, or None if the call has been parked."""
         try:
             step = take_step()
             while isinstance(step, Waiting):
                 refused = self._issue(task, step.calls)
                 if refused is None:
                     self._park(task, step.wake_in_s)
-                    return
+                    return None
                 step = task.execution.feed(refused[0], result=None, error=refused[1].to_wire())
             assert isinstance(step, Done)
-            tail = self._encode(step.result)
+            return self._encode(step.result)
+        except MemoryError:
+            self._is_exhausted = True
+            return self._out_of_memory
         except Exception as error:
-            tail = self._failure(self._deadline_or(error, task))
-        self._send_logs(task)
-        self._reply(task.id, tail)
-        self._release(task)
+            return self._failure(self._deadline_or(error, task))
 
     def _issue(self, task: _Task, calls: Sequence[NestedCall]) -> tuple[int, MadrpcError] | None:
         """Send nested calls to the node as far as the window goes; return one that is refused."""
@@ -225,8 +249,12 @@ class CallRunner:
             self._waiting_for.pop(n, None)
         task.execution.close()
 
+    def _refuse(self, id: int, tail: bytes) -> None:
+        disarm_backstop()
+        self._reply(id, tail)
+
     def _reply(self, id: int, tail: bytes) -> None:
-        if self._engine.is_worn:
+        if self._engine.is_worn or self._is_exhausted:
             notice = request_tail(RETIRE_METHOD, None)
             self._send(request_head(0, id, len(notice)) + notice)
         self._send(response_head(id, len(tail)) + tail)
@@ -263,6 +291,14 @@ class CallRunner:
                 {"ran_ms": round(task.time_s * 1000)},
             )
         return error
+
+
+def _out_of_memory(limits: EngineLimits) -> MemoryLimitExceeded:
+    return MemoryLimitExceeded(
+        "the worker process ran out of memory while it handled the call's values; "
+        "send and return less at once, or raise --memory-limit",
+        {"limit_bytes": limits.memory_bytes},
+    )
 
 
 def _seed(meta: dict[str, Any]) -> str | None:

@@ -10,14 +10,16 @@ import gc
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from madrpc.config import EngineLimits
 from madrpc.engine.interface import Engine, Script
-from madrpc.errors import MadrpcError
+from madrpc.errors import InternalError, MadrpcError
+from madrpc.node import sandbox
 from madrpc.node.confine import adopt, confine
 from madrpc.node.dialect import BOOT_ID, ZYGOTE_METHOD
 from madrpc.node.runner import CallRunner
+from madrpc.node.sandbox import Level
 from madrpc.node.zygote import run_zygote
 from madrpc.protocol.frames import FrameDecoder
 from madrpc.protocol.messages import (
@@ -37,17 +39,23 @@ _RECV_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class WorkerBoot:
-    """What a worker needs to start; crosses to the child process by pickling."""
+    """What a worker needs to start; crosses to the child process by pickling.
+
+    Attributes:
+        may_fork: it may be told to become the process that others are forked from.
+    """
 
     scripts: Sequence[Script]
     limits: EngineLimits
     max_frame: int
     parent_pid: int
+    sandboxed: bool
+    may_fork: bool
 
 
 def worker_main(sock: socket.socket, boot: WorkerBoot) -> None:
     """Entry point of the child process."""
-    confine(boot.parent_pid)
+    confine(boot.parent_pid, boot.limits, keep=sock.fileno())
     # Blocking mode belongs to the open socket, and the node made this end non-blocking.
     sock.setblocking(True)
     try:
@@ -58,12 +66,18 @@ def worker_main(sock: socket.socket, boot: WorkerBoot) -> None:
     gc.collect()
     gc.freeze()
     _say_booted(sock, result_tail({"methods": sorted(engine.methods), "load_s": engine.load_s}))
-    _serve(sock, engine, boot.max_frame, keep_spare=True)
+    _serve(sock, engine, boot)
 
 
 def _load_engine(boot: WorkerBoot) -> Engine:
+    """Load the scripts, in the sandbox already: their first lines are as foreign as the rest."""
     from madrpc.engine.quickjs import QuickJSEngine
 
+    if boot.sandboxed:
+        try:
+            sandbox.apply(Level.FORK if boot.may_fork else Level.RUN)
+        except OSError as error:
+            raise InternalError(f"a worker cannot be sandboxed: {error}") from error
     return QuickJSEngine(boot.scripts, boot.limits)
 
 
@@ -71,18 +85,24 @@ def _say_booted(sock: socket.socket, tail: bytes) -> None:
     sock.sendall(response_head(BOOT_ID, len(tail)) + tail)
 
 
-def _serve(sock: socket.socket, engine: Engine, max_frame: int, *, keep_spare: bool) -> None:
+def _serve(
+    sock: socket.socket, engine: Engine, boot: WorkerBoot, *, keep_spare: bool = True
+) -> None:
     """Run calls until the node closes the socket."""
-    runner = CallRunner(engine, max_frame, sock.sendall)
-    decoder = FrameDecoder(max_frame)
+    runner = CallRunner(engine, boot.max_frame, sock.sendall)
+    decoder = FrameDecoder(boot.max_frame)
+    may_fork = boot.may_fork
     try:
         while data := _receive(sock, engine if keep_spare else None):
             for frame in decoder.feed(data):
                 message = parse_message(frame)
                 if type(message) is Request:
-                    if message.method == ZYGOTE_METHOD:
-                        _become_zygote(sock, engine, max_frame)
-                        return
+                    if may_fork:
+                        if message.method == ZYGOTE_METHOD:
+                            _become_zygote(sock, engine, boot)
+                            return
+                        may_fork = False
+                        _tighten(boot)
                     runner.start(message)
                 elif type(message) is Response:
                     runner.answered(message)
@@ -90,6 +110,12 @@ def _serve(sock: socket.socket, engine: Engine, max_frame: int, *, keep_spare: b
                     runner.drop(message.id)
     except ConnectionError:
         pass  # the node is gone, and so is the reason to live
+
+
+def _tighten(boot: WorkerBoot) -> None:
+    """Give up what only a process that forks needs."""
+    if boot.sandboxed:
+        sandbox.apply(Level.RUN)
 
 
 def _receive(sock: socket.socket, engine: Engine | None) -> bytes:
@@ -102,17 +128,19 @@ def _receive(sock: socket.socket, engine: Engine | None) -> bytes:
     return sock.recv(_RECV_BYTES)
 
 
-def _become_zygote(control: socket.socket, engine: Engine, max_frame: int) -> None:
+def _become_zygote(control: socket.socket, engine: Engine, boot: WorkerBoot) -> None:
     """Load every script into a context, and fork a child with them for each call from now on."""
     engine.prepare_all()
     zygote_pid = os.getpid()
+    child_boot = replace(boot, may_fork=False)
 
     def serve_child(sock: socket.socket) -> None:
         adopt(zygote_pid, keep=sock.fileno())
         sock.setblocking(True)
+        _tighten(boot)
         engine.forked()
         _say_booted(sock, result_tail({}))
-        _serve(sock, engine, max_frame, keep_spare=False)
+        _serve(sock, engine, child_boot, keep_spare=False)
 
     _say_booted(control, result_tail({"zygote": True}))
     run_zygote(control, serve_child)

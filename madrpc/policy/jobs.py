@@ -41,7 +41,7 @@ from madrpc.policy.job import (
     Wake,
 )
 from madrpc.policy.timing import DeadlineTable
-from madrpc.policy.verdicts import crashed, over_limit, overloaded, too_late
+from madrpc.policy.verdicts import over_limit, overloaded, too_late, worker_lost
 
 __all__ = ["CANCEL_GRACE_S", "MOST_PARKED", "JobTable"]
 
@@ -61,9 +61,7 @@ class JobTable:
             are more slots than may run at once, so that a fresh one is always at hand.
     """
 
-    def __init__(
-        self, config: PoolConfig, time_limit_s: float, *, single_use: bool = False
-    ) -> None:
+    def __init__(self, config: PoolConfig, time_limit_s: float, *, single_use: bool = False):
         self._config = config
         self.single_use = single_use
         self._time_limit_s = time_limit_s
@@ -250,16 +248,16 @@ class JobTable:
         slot.wakes.clear()
         if running is not None:
             running.crashes += 1
-            if running.crashes >= self._config.attempts and not running.cancelled:
-                self._forget(running)
-                actions.append(Fail(running, crashed(running, cause, signal)))
-            else:
+            limits = (self._time_limit_s, self._config.attempts)
+            error = worker_lost(running, now, cause, signal, *limits)
+            if error is None or running.cancelled:
                 innocent.append(running)
+            else:
+                self._forget(running)
+                actions.append(Fail(running, error))
         for job in innocent:
             actions += self._restart(job, now)
         return [*actions, *self._fill(now)]
-
-    # ----------------------------------------------------------- private
 
     def _restart(self, job: Job, now: float) -> list[Action]:
         """Run a job again that lost its worker, before everything that waits."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from madrpc.errors import CallTimeout, Overloaded, TimeLimitExceeded, WorkerCrashed
+from madrpc.errors import CallTimeout, MadrpcError, Overloaded, TimeLimitExceeded, WorkerCrashed
 from madrpc.policy.job import Job, JobState
 
-__all__ = ["crashed", "over_limit", "overloaded", "too_late"]
+__all__ = ["BACKSTOP_SIGNAL", "over_limit", "overloaded", "too_late", "worker_lost"]
 
 _LEAST_WAIT_MS = 10
+#: SIGALRM: the worker's own kernel timer ended it, because the node did not do so in time.
+BACKSTOP_SIGNAL = 14
 
 
 def overloaded(queued: int, workers: int, average_s: float) -> Overloaded:
@@ -50,8 +52,23 @@ def too_late(job: Job, now: float, state: JobState) -> CallTimeout:
     )
 
 
-def crashed(job: Job, cause: str, signal: int | None) -> WorkerCrashed:
-    """The call took its workers down with it."""
+def worker_lost(
+    job: Job, now: float, cause: str, signal: int | None, limit_s: float, attempts: int
+) -> MadrpcError | None:
+    """What to answer for a call whose worker died while running it; None to try it once more.
+
+    Args:
+        cause: how the worker ended, for the caller's message.
+        signal: number of the signal that ended it, if one did.
+        limit_s: the node's time limit.
+        attempts: how many workers one call may take down.
+    """
+    if signal == BACKSTOP_SIGNAL:
+        if job.deadline is not None and now >= job.deadline:
+            return too_late(job, now, JobState.RUNNING)
+        return over_limit(limit_s)
+    if job.crashes < attempts:
+        return None
     return WorkerCrashed(
         f"the worker process died while running {job.method!r} ({cause}), "
         f"{job.crashes} times in a row; the call was given up",

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from madrpc.errors import CallTimeout, MadrpcError, TimeLimitExceeded
 from madrpc.policy.job import Job, JobState
-from madrpc.policy.verdicts import crashed, over_limit, overloaded, too_late
+from madrpc.policy.verdicts import (
+    BACKSTOP_SIGNAL,
+    over_limit,
+    overloaded,
+    too_late,
+    worker_lost,
+)
 
 
 def job(submitted: float, started: float) -> Job:
@@ -39,8 +46,28 @@ def test_too_late_says_what_the_time_went_into() -> None:
 
 def test_the_others_carry_their_figures() -> None:
     assert over_limit(2.5).data == {"limit_s": 2.5}
+
+
+def test_a_call_that_takes_workers_down_is_tried_again_then_given_up() -> None:
     poison = job(0.0, 0.0)
+    poison.crashes = 1
+    assert worker_lost(poison, 9.0, "was ended by SIGSEGV", 11, 2.5, 2) is None
     poison.crashes = 2
-    error = crashed(poison, "was ended by SIGSEGV", 11)
+    error = worker_lost(poison, 9.0, "was ended by SIGSEGV", 11, 2.5, 2)
+    assert error is not None
     assert error.data == {"signal": 11, "crashes": 2}
     assert "'add' (was ended by SIGSEGV), 2 times in a row" in error.message
+
+
+def test_a_worker_that_ended_itself_was_late() -> None:
+    found = job(0.0, 0.0)
+
+    def verdict(now: float) -> MadrpcError | None:
+        return worker_lost(found, now, "was ended by SIGALRM", BACKSTOP_SIGNAL, 2.5, 2)
+
+    over = verdict(9.0)
+    assert over is not None
+    assert over.data == {"limit_s": 2.5}
+    found.deadline = 5.0
+    assert type(verdict(4.0)) is TimeLimitExceeded
+    assert type(verdict(9.0)) is CallTimeout
