@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import gevent
 from gevent import socket
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 
 from madrpc.address import parse_address
 from madrpc.config import CONNECT_TIMEOUT_S, HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S, MAX_FRAME_CEILING
@@ -26,6 +26,7 @@ from madrpc.links.caller import CallerLink
 from madrpc.policy.balancer import NodeRecord
 from madrpc.policy.timing import Backoff
 from madrpc.protocol.messages import Response, request_tail, unpack_response_tail
+from madrpc.tcp import tune
 
 __all__ = ["Upstream", "UpstreamOwner"]
 
@@ -75,6 +76,7 @@ class Upstream:
         self._owner = owner
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         self._greenlet: gevent.Greenlet[..., None] | None = None
+        self._wake = Event()
 
     def __repr__(self) -> str:
         return f"<Upstream {self.record} {self.link}>"
@@ -137,7 +139,12 @@ class Upstream:
             self._owner.node_down(self, error)
             if not self.first_try.ready():
                 self.first_try.set(False)
-            gevent.sleep(self._backoff.next_delay())
+            self._pause(self._backoff.next_delay())
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the link is lost."""
+        self._wake.clear()
+        self._wake.wait(seconds)
 
     def _connect(self) -> str | None:
         """Open the link; return why not, or None."""
@@ -146,8 +153,7 @@ class Upstream:
             sock = socket.create_connection(address, timeout=CONNECT_TIMEOUT_S)
         except OSError as error:
             return _connect_error(error)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tune(sock)
         # The server bounds what it sends by a limit of its own, which may be larger; the caller's
         # connection says so to one caller, where cutting the link here would lose all calls on it.
         self.link = CallerLink(sock, MAX_FRAME_CEILING, self._answered, self._lost, _STALL_S)
@@ -172,7 +178,7 @@ class Upstream:
             self._owner.node_up(self, self.info)
             if not self.first_try.ready():
                 self.first_try.set(True)
-            gevent.sleep(HEALTH_INTERVAL_S)
+            self._pause(HEALTH_INTERVAL_S)
         return self.record.error or "disconnected"
 
     def _learn(self, info: dict[str, Any]) -> str | None:
@@ -193,6 +199,7 @@ class Upstream:
 
     def _lost(self, reason: str, tokens: list[Any]) -> None:
         self.link = None
+        self._wake.set()
         error = ConnectionFailed(f"{self.record.address}: {reason}")
         calls = []
         for token in tokens:
