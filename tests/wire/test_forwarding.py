@@ -28,6 +28,7 @@ class ScriptedNode:
         self.payloads: list[bytes] = []
         self.behave = behave
         self.info = info
+        self.health = {"status": "up"}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = [self._listener]
         self._threads: list[threading.Thread] = []
@@ -48,13 +49,15 @@ class ScriptedNode:
         self._open[-1].sendall(b"".join(frames))
 
     def wait_for(self, kind: int, count: int = 1) -> list[bytes]:
-        """The payloads of one kind, once ``count`` have come; ``_info`` is left out."""
+        """The payloads of one kind, once ``count`` have come; built-in methods are left out."""
 
         def found() -> list[bytes] | None:
             wanted = [
                 payload
                 for payload in list(self.payloads)
-                if payload[1] == kind and b"\xa5_info" not in payload
+                if payload[1] == kind
+                and b"\xa5_info" not in payload
+                and b"\xa7_health" not in payload
             ]
             return wanted if len(wanted) >= count else None
 
@@ -87,6 +90,8 @@ class ScriptedNode:
     def _answer(self, message: list[Any]) -> list[bytes] | None:
         if message[0] == 0 and message[3] == "_info":
             return [short(1, message[1], None, self.info)]
+        if message[0] == 0 and message[3] == "_health":
+            return [short(1, message[1], None, self.health)]
         return self.behave(message) if message[0] == 0 else []
 
 
