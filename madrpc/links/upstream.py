@@ -173,6 +173,7 @@ class Upstream:
         """Open the link; return why not, or None."""
         address = parse_address(self.record.address)
         try:
+            address.host.encode("idna")  # inside the resolver the hub would log the mistake
             sock = socket.create_connection(address, timeout=CONNECT_TIMEOUT_S)
         except (OSError, UnicodeError) as error:
             return _connect_error(error)

@@ -205,6 +205,7 @@ class DnsSource:
         """All addresses of the name, if it can be looked up."""
         host, port = self._address
         try:
+            host.encode("idna")  # inside the resolver the hub would log the mistake
             rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             self._complaints.say(f"cannot be looked up: {error}")
