@@ -108,6 +108,7 @@ class Balancer:
         self._owners: dict[str, int] = {}  # how many nodes that take calls have a method
         self._routes: dict[str, list[NodeRecord]] = {}  # made when first asked for
         self._turn: dict[str, int] = {}
+        self._moves = 0
 
     def __repr__(self) -> str:
         return f"<Balancer {len(self.up)} of {len(self._nodes)} nodes up>"
@@ -190,9 +191,15 @@ class Balancer:
             NoNodeAvailable: the nodes that have it are not up.
         """
         route = self._routes.get(method) or self._route(method)
-        turn = self._turn.get(method, 0)
-        if method in self._owners:
-            self._turn[method] = turn + 1
+        if avoid:
+            # A turn of its own: if each retry took one of the first attempts', then of two nodes
+            # the one that refuses would be first in turn for every call.
+            turn = self._moves
+            self._moves += 1
+        else:
+            turn = self._turn.get(method, 0)
+            if method in self._owners:
+                self._turn[method] = turn + 1
         node = route[turn % len(route)]
         if len(route) == 1:
             return node
