@@ -10,7 +10,7 @@ import gevent
 from gevent.event import Event
 
 from madrpc.address import Address
-from madrpc.config import INFO_TIMEOUT_S, REGISTER_EVERY_S
+from madrpc.config import REGISTER_EVERY_S
 from madrpc.errors import ConnectionFailed, MadrpcError
 from madrpc.links.upstream import Upstream
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _TIMEOUT_S = 8.0
 _FIRST_S = 0.2
 #: One goodbye takes a round trip; a node that is told to end does not wait long for it.
-_GOODBYE_S = min(1.0, INFO_TIMEOUT_S)
+_GOODBYE_S = 1.0
 
 
 class Registrar:
@@ -57,8 +57,8 @@ class Registrar:
         self._wake.set()
 
     def goodbye(self) -> None:
-        """Take the registration back; an orchestrator that does not hear it will notice."""
-        if self.is_registered and self._upstream.link is not None:
+        """Say that the node ends, registered or not; who does not hear it will notice."""
+        if self._upstream.link is not None:
             try:
                 self._upstream.ask("_deregister", _GOODBYE_S, self._args())
             except MadrpcError as error:
