@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Address", "AddressError", "parse_address"]
+__all__ = ["Address", "AddressError", "NodeSource", "parse_address", "parse_node_source"]
 
 _SCHEMES = ("madrpc://", "tcp://")
 
@@ -64,3 +64,39 @@ def _port(text: str, port_text: str, default: int | None) -> int:
     if not digits or int(port_text) > 65535:
         raise AddressError(f"{text!r} is not an address: the port must be 0 to 65535")
     return int(port_text)
+
+
+class NodeSource(NamedTuple):
+    """Where an orchestrator finds nodes.
+
+    Attributes:
+        kind: ``static``, ``file`` or ``dns``.
+        value: an address, a path, or NAME:PORT.
+    """
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        prefix = {"file": "file:", "dns": "dns://"}.get(self.kind, "")
+        return prefix + self.value
+
+
+def parse_node_source(text: str) -> NodeSource:
+    """Parse what ``-n`` takes: ``HOST:PORT``, ``file:PATH`` or ``dns://NAME:PORT``.
+
+    Raises:
+        AddressError: with one sentence that names the text and the mend.
+    """
+    rest = text.strip()
+    if rest.startswith("file:"):
+        path = rest.removeprefix("file:").removeprefix("//")
+        if not path:
+            raise AddressError(f"{text!r} names no file: write file:PATH")
+        return NodeSource("file", path)
+    if rest.startswith("dns:"):
+        address = parse_address(rest.removeprefix("dns:").removeprefix("//"), default_host="")
+        if not address.host or not address.port:
+            raise AddressError(f"{text!r} is not a name to look up: write dns://NAME:PORT")
+        return NodeSource("dns", str(address))
+    return NodeSource("static", str(parse_address(rest)))

@@ -29,6 +29,7 @@ class LocalCluster:
         pool_size: worker processes of each node; by default all nodes together get two to each
             usable processor.
         bind: address of the orchestrator; port 0 takes a free one.
+        balance: how calls are shared out, ``round-robin`` or ``least-busy``.
         log_level: least important message the servers write to stderr.
 
     Raises:
@@ -43,6 +44,7 @@ class LocalCluster:
         nodes: int = 1,
         pool_size: int | None = None,
         bind: str = "127.0.0.1:0",
+        balance: str = "round-robin",
         log_level: str = "warning",
     ) -> None:
         if nodes < 1:
@@ -69,6 +71,7 @@ class LocalCluster:
             ]
             self.nodes = [server.wait_ready() for server in self._servers]
             targets = [word for address in self.nodes for word in ("-n", address)]
+            targets += ["--balance", balance]
             orchestrator = Server("orchestrator", "-b", bind, *targets, "--log-level", log_level)
             self._servers.append(orchestrator)
             self.address = orchestrator.wait_ready()

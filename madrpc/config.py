@@ -11,21 +11,30 @@ __all__ = [
     "CONNECT_TIMEOUT_S",
     "DEFAULT_CALL_TIMEOUT_S",
     "DEFAULT_MAX_FRAME",
+    "FILE_EVERY_S",
     "FRAME_BYTES_PER_S",
     "FRAME_TIMEOUT_S",
+    "HEALTH_FALL",
     "HEALTH_INTERVAL_S",
-    "HEALTH_TIMEOUT_S",
+    "HEALTH_RETRY_S",
+    "INFO_TIMEOUT_S",
     "KEEPALIVE_IDLE_S",
     "KEEPALIVE_INTERVAL_S",
     "KEEPALIVE_PROBES",
     "MAX_ATTEMPTS",
     "MAX_FRAME_CEILING",
     "MAX_METHOD_BYTES",
+    "MAX_REGISTRATIONS",
     "MAX_SAFE_INTEGER",
     "NODE_GRACE_S",
     "ORCHESTRATOR_GRACE_S",
     "PEER_TIMEOUT_S",
     "SANDBOX",
+    "PROBE_TIMEOUT_S",
+    "RECONNECT_WAIT_S",
+    "REGISTER_EVERY_S",
+    "REGISTRATION_TTL_S",
+    "RESOLVE_EVERY_S",
     "EngineLimits",
     "ListenerConfig",
     "NodeConfig",
@@ -65,11 +74,26 @@ FRAME_TIMEOUT_S = 10
 FRAME_BYTES_PER_S = 256 * 1024
 #: Attempts for one call, the first included, each on another node while there is one.
 MAX_ATTEMPTS = 3
-#: How often an orchestrator asks each node for its health and methods.
+#: How often a server is asked for its health by whoever is connected to it, and how often while
+#: it does not answer. Its front end runs no script, so only a stopped process, a dead machine or a
+#: cut network keeps it silent: after ``HEALTH_FALL`` misses, 4 s, it is taken for dead.
 HEALTH_INTERVAL_S = 2.0
-#: A node that has not answered for this long is taken for dead. Its front end runs no script, so
-#: only a stopped process, a dead machine or a cut network keeps it silent.
-HEALTH_TIMEOUT_S = 5.0
+HEALTH_RETRY_S = 1.0
+HEALTH_FALL = 3
+#: How long a server has for ``_info``, which can be long, and a worker for the trivial job of a
+#: health probe.
+INFO_TIMEOUT_S = 4.0
+PROBE_TIMEOUT_S = 1.0
+#: A registered node announces itself this often, and is forgotten after three times that.
+REGISTER_EVERY_S = 5.0
+REGISTRATION_TTL_S = 15.0
+#: Nodes that may register with one orchestrator.
+MAX_REGISTRATIONS = 4096
+#: How long a call waits for a node that is being connected, while none that is up has its method.
+RECONNECT_WAIT_S = 2.0
+#: How often names in ``dns://`` are looked up, and files in ``file:`` looked at.
+RESOLVE_EVERY_S = 5.0
+FILE_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -157,16 +181,28 @@ class NodeConfig:
     pool: PoolConfig
     limits: EngineLimits = field(default_factory=EngineLimits)
     drain_timeout_s: float = 30.0
-    #: Orchestrators that the calls of functions go through.
+    #: Orchestrators to register with; the calls of functions go through them.
     orchestrators: tuple[Address, ...] = ()
+    #: The address to register, where it is not the one listened on.
+    advertise: Address | None = None
 
 
 @dataclass(frozen=True)
 class OrchestratorConfig:
-    """Everything an orchestrator needs to know."""
+    """Everything an orchestrator needs to know.
 
-    nodes: tuple[Address, ...]
+    Attributes:
+        nodes: where nodes are found: ``HOST:PORT``, ``file:PATH`` or ``dns://NAME:PORT``, as
+            ``parse_node_source`` accepts them. Nodes may register besides.
+        balance: ``round-robin`` or ``least-busy``.
+        max_in_flight: calls forwarded and not yet answered; beyond it callers get ``Overloaded``.
+        max_in_flight_bytes: the same for the bytes of these calls, which are kept so that they can
+            be sent to another node.
+    """
+
+    nodes: tuple[str, ...]
     listener: ListenerConfig
     drain_timeout_s: float = 30.0
-    #: Calls forwarded and not yet answered; beyond it callers get ``Overloaded``.
+    balance: str = "round-robin"
     max_in_flight: int = 100_000
+    max_in_flight_bytes: int = 1024 * 1024 * 1024

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from madrpc.address import Address, AddressError, parse_address
+from madrpc.address import Address, AddressError, NodeSource, parse_address, parse_node_source
 from madrpc.config import DEFAULT_MAX_FRAME, MAX_FRAME_CEILING
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "add_server_options",
     "address",
     "bind_address",
+    "node_source",
     "positive_float",
     "positive_int",
 ]
@@ -115,6 +116,14 @@ def address(text: str) -> Address:
     """A server's address; the host may be left out."""
     try:
         return parse_address(text)
+    except AddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def node_source(text: str) -> NodeSource:
+    """An address, ``file:PATH`` or ``dns://NAME:PORT``."""
+    try:
+        return parse_node_source(text)
     except AddressError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

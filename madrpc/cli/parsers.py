@@ -10,6 +10,7 @@ from madrpc.cli.options import (
     add_server_options,
     address,
     bind_address,
+    node_source,
     positive_float,
     positive_int,
 )
@@ -119,12 +120,15 @@ def orchestrator_parser() -> argparse.ArgumentParser:
         parser,
         "-n",
         "--node",
-        type=address,
+        type=node_source,
         action="append",
         metavar="ADDR",
         dest="nodes",
-        help="address of a node; may be repeated",
+        help="address of a node, or file:PATH with one on each line, read again when it changes, "
+        "or dns://NAME:PORT for every address of a name; may be repeated; nodes may also register "
+        "themselves, with their --orchestrator",
     )
+    _add_balance(parser)
     add_server_options(parser)
     parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -155,6 +159,7 @@ def up_parser() -> argparse.ArgumentParser:
         shown_default="twice the usable processors, shared out over the nodes",
         help="worker processes of each node",
     )
+    _add_balance(parser)
     return parser
 
 
@@ -212,6 +217,17 @@ def methods_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_balance(parser: argparse.ArgumentParser) -> None:
+    add_option(
+        parser,
+        "--balance",
+        choices=("round-robin", "least-busy"),
+        default="round-robin",
+        help="how calls are shared out: to the nodes in turn, or to the one with the fewest calls "
+        "for each of its workers",
+    )
+
+
 def _add_limits(parser: argparse.ArgumentParser, time_help: str) -> None:
     add_option(
         parser, "--time-limit", type=positive_float, metavar="S", default=30.0, help=time_help
@@ -233,8 +249,16 @@ def _add_script_options(parser: argparse.ArgumentParser) -> None:
         type=address,
         action="append",
         metavar="ADDR",
-        help="orchestrator that calls made by functions go through, to run on any of its nodes; "
-        "may be repeated",
+        help="orchestrator to register with; calls made by functions go through it, to run on any "
+        "of its nodes; may be repeated",
+    )
+    add_option(
+        parser,
+        "--advertise",
+        type=address,
+        metavar="ADDR",
+        shown_default="the address bound, or the one the connection comes from",
+        help="address under which the orchestrators reach this node",
     )
     add_option(
         parser,

@@ -69,6 +69,7 @@ def run_node(options: argparse.Namespace) -> int:
             ),
             drain_timeout_s=options.drain_timeout,
             orchestrators=tuple(options.orchestrator or ()),
+            advertise=options.advertise,
         )
     )
 
@@ -110,14 +111,15 @@ def run_orchestrator(options: argparse.Namespace) -> int:
     configure_logging(options.log_level, options.log_format)
     orchestrator = Orchestrator(
         OrchestratorConfig(
-            nodes=tuple(options.nodes or ()),
+            nodes=tuple(map(str, options.nodes or ())),
             listener=ListenerConfig(options.bind, options.max_frame),
             drain_timeout_s=options.drain_timeout,
+            balance=options.balance,
         )
     )
 
     def ready(address: Address) -> str:
-        balancer = orchestrator.forwarder.balancer
+        balancer = orchestrator.balancer
         return f"orchestrator ready on {address}  nodes {len(balancer.up)}/{len(balancer.nodes)} up"
 
     return _serve(orchestrator, options, ready)

@@ -24,6 +24,7 @@ def run_up(options: argparse.Namespace) -> int:
             nodes=options.nodes,
             pool_size=options.pool_size,
             bind=str(options.bind),
+            balance=options.balance,
             log_level="info" if options.verbose else "warning",
         ) as cluster:
             _announce(cluster)

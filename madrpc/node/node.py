@@ -15,13 +15,14 @@ from madrpc.address import Address
 from madrpc.config import NodeConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import Draining, MadrpcError
-from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
+from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
 from madrpc.links.connection import Cancellable, Connection
 from madrpc.links.listener import Listener
 from madrpc.links.usage import ProcessUsage
 from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
+from madrpc.node.trial import Trial, try_worker
 from madrpc.policy.balancer import method_not_found
 from madrpc.policy.job import Job, JobState
 from madrpc.policy.stats import MethodTable
@@ -37,6 +38,7 @@ _now = time.monotonic
 _DRAIN_POLL_S = 0.02
 #: How often script files are looked at while they are watched.
 _WATCH_S = 0.5
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 
 class _PendingCall:
@@ -116,9 +118,10 @@ class Node:
         self._retiring: list[WorkerPool] = []
         self._reloading = BoundedSemaphore(1)
         self.listener = Listener(config.listener, self)
-        self._outside = Outside(config.orchestrators, config.listener.max_frame)
+        self._outside = Outside(config.orchestrators, config.listener.max_frame, self._advertised)
         self.draining = False
         self._methods: frozenset[str] = frozenset()
+        self._revision = ""
         self._stats = MethodTable()
         self._usage = ProcessUsage()
         self._started = _now()
@@ -147,7 +150,7 @@ class Node:
         except BaseException:
             self.listener.stop_accepting()
             raise
-        self._methods = frozenset(self.pool.methods)
+        self._offer(self.pool)
         self._outside.start()
         self.listener.start()
         return address
@@ -167,7 +170,7 @@ class Node:
                 return
             old, self.pool = self.pool, pool
             self.scripts = scripts
-            self._methods = frozenset(pool.methods)
+            self._offer(pool)
         log.info("reloaded: %s", ", ".join(f"{s.name}@{s.sha256[:8]}" for s in scripts))
         self._retiring.append(old)
         gevent.spawn(self._retire, old)
@@ -185,6 +188,7 @@ class Node:
     def drain(self) -> None:
         """Refuse new calls and wait until the accepted ones are answered, up to the time-out."""
         self.draining = True
+        self._outside.say_goodbye()
         self.listener.stop_accepting()
         give_up = _now() + self.config.drain_timeout_s
         while self.listener.in_flight and _now() < give_up:
@@ -212,6 +216,18 @@ class Node:
         error = method_not_found(request.method, self._methods)
         connection.respond_error(request.id, error)
         return None
+
+    def _offer(self, pool: WorkerPool) -> None:
+        self._methods = frozenset(pool.methods)
+        hashes = (script.sha256 for script in self.scripts)
+        self._revision = revision_of((*sorted(self._methods), *hashes))
+
+    def _advertised(self, local_host: str) -> Address:
+        """Where an orchestrator reaches this node, seen from its connection."""
+        if self.config.advertise is not None:
+            return self.config.advertise
+        bound = self.listener.address
+        return Address(local_host, bound.port) if bound.host in _EVERYWHERE else bound
 
     def _read_scripts(self) -> list[Script]:
         return [Script.read(path) for path in self.config.scripts]
@@ -272,6 +288,9 @@ class Node:
 
     def _answered(self, job: Job, tail: bytes | None, error: MadrpcError | None) -> None:
         """The pool is done with a job."""
+        if isinstance(job.reply_to, Trial):
+            job.reply_to.answer(tail)
+            return
         seconds = _now() - job.submitted
         if tail is None:
             assert error is not None
@@ -292,8 +311,11 @@ class Node:
             return "draining"
         return "up" if self.pool.table.ready else "degraded"
 
-    def _health(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return {"status": self.state, "role": "node"}
+    def _health(self, args: dict[str, Any]) -> dict[str, Any]:
+        answer = {"status": self.state, "role": "node", "revision": self._revision}
+        if args.get("probe") is True:
+            answer["worker"] = try_worker(self.pool)
+        return answer
 
     def _info(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -306,6 +328,7 @@ class Node:
             "workers": self.config.pool.size,
             "isolation": self.pool.isolation,
             "sandbox": self.config.pool.sandbox,
+            "revision": self._revision,
             "methods": sorted(self._methods),
             "scripts": [{"name": s.name, "sha256": s.sha256} for s in self.scripts],
             "limits": {

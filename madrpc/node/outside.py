@@ -1,4 +1,4 @@
-"""The way out of a node for the calls of its functions: through an orchestrator, to any node."""
+"""A node's connections to its orchestrators: it registers there, and its functions call there."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import gevent
+
 from madrpc.address import Address
 from madrpc.errors import ConnectionFailed, from_wire
 from madrpc.links.upstream import Upstream
-from madrpc.policy.balancer import Balancer, NodeRecord
+from madrpc.node.registration import Registrar
+from madrpc.policy.balancer import Balancer, NodeRecord, NodeState
 from madrpc.policy.timing import ms_left
 from madrpc.protocol.messages import Response, error_tail, unpack_error
 
@@ -35,25 +38,48 @@ class _Call:
 
 
 class Outside:
-    """Connections to the orchestrators, used in turn."""
+    """Connections to the orchestrators, used in turn.
 
-    def __init__(self, orchestrators: Sequence[Address], max_frame: int) -> None:
+    Args:
+        advertise: the address to register with an orchestrator, given this machine's address as
+            that orchestrator sees it.
+    """
+
+    def __init__(
+        self,
+        orchestrators: Sequence[Address],
+        max_frame: int,
+        advertise: Callable[[str], Address],
+    ) -> None:
         self._balancer = Balancer()
         self._upstreams: dict[NodeRecord, Upstream] = {}
         for address in orchestrators:
             record = self._balancer.add(str(address))
             self._upstreams[record] = Upstream(record, max_frame, self)
+        self._registrars = {
+            upstream: Registrar(upstream, advertise) for upstream in self._upstreams.values()
+        }
 
     def __repr__(self) -> str:
         return f"<Outside {self._balancer}>"
 
     def start(self) -> None:
-        """Begin to connect."""
-        for upstream in self._upstreams.values():
+        """Begin to connect and to register."""
+        for upstream, registrar in self._registrars.items():
             upstream.start()
+            registrar.start()
+
+    def say_goodbye(self) -> None:
+        """Tell every orchestrator that this node takes no more calls."""
+        for registrar in self._registrars.values():
+            registrar.stop()
+        goodbyes = [gevent.spawn(registrar.goodbye) for registrar in self._registrars.values()]
+        gevent.joinall(goodbyes)
 
     def stop(self) -> None:
         """Disconnect for good."""
+        for registrar in self._registrars.values():
+            registrar.stop()
         for upstream in self._upstreams.values():
             upstream.stop()
 
@@ -74,7 +100,7 @@ class Outside:
         Returns:
             How to cancel it, or None where no orchestrator has the method.
         """
-        if method not in self._balancer.methods:
+        if not self._balancer.has(method):
             return None
         upstream = self._upstreams[self._balancer.pick(method)]
         call = _Call(answered, instead)
@@ -83,7 +109,21 @@ class Outside:
 
     def node_up(self, upstream: Upstream, info: dict[str, Any]) -> None:
         """An orchestrator answered ``_info``."""
-        self._balancer.node_up(upstream.record, info.get("methods", ()))
+        if info.get("state") == "draining":
+            self._balancer.node_down(upstream.record, "is draining", NodeState.DRAINING)
+        else:
+            self._balancer.node_up(upstream.record, info.get("methods", ()))
+        self._registrars[upstream].hurry()
+
+    def node_checked(self, upstream: Upstream, *, well: bool) -> None:
+        """An orchestrator answered its health probe, or did not in time."""
+        record = upstream.record
+        # One that has no node up right now still has its queue.
+        silent = upstream.health.misses > 0
+        if record.state is NodeState.SUSPECT and not silent:
+            self._balancer.node_up(record, record.methods)
+        elif record.state is NodeState.UP and silent:
+            self._balancer.node_down(record, "is late", NodeState.SUSPECT)
 
     def node_down(self, upstream: Upstream, error: str) -> None:
         """An orchestrator cannot be reached."""

@@ -5,24 +5,25 @@ The one place that decides whether a call is tried again.
 
 from __future__ import annotations
 
-import logging
 import time
-from typing import Any
 
 import gevent
 
-from madrpc.config import HEALTH_TIMEOUT_S, ORCHESTRATOR_GRACE_S
+from madrpc.config import ORCHESTRATOR_GRACE_S, RECONNECT_WAIT_S, OrchestratorConfig
 from madrpc.errors import (
     CallTimeout,
     ConnectionFailed,
+    Draining,
     MadrpcError,
     MethodNotFound,
+    NoNodeAvailable,
     Overloaded,
     from_wire,
 )
 from madrpc.links.connection import Connection
 from madrpc.links.upstream import Upstream
-from madrpc.policy.balancer import Balancer, NodeRecord, NodeState
+from madrpc.orchestrator.nodes import Nodes
+from madrpc.policy.balancer import Balance, NodeRecord
 from madrpc.policy.retry import RetryBudget, should_retry
 from madrpc.policy.stats import OTHER_METHODS, MethodTable
 from madrpc.policy.timing import DeadlineTable, deadline_from_ms, ms_left
@@ -30,8 +31,6 @@ from madrpc.protocol.frames import check_size
 from madrpc.protocol.messages import REQUEST_HEAD, Request, Response, unpack_error
 
 __all__ = ["Forwarder"]
-
-log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _TICK_S = 0.02
@@ -53,6 +52,8 @@ class _Call:
         "tried",
         "upstream",
         "upstream_id",
+        "wait_end",
+        "wait_tick",
     )
 
     def __init__(self, forwarder: Forwarder, connection: Connection, request: Request) -> None:
@@ -68,6 +69,8 @@ class _Call:
         self.upstream: Upstream | None = None
         self.upstream_id = 0
         self.tick = 0
+        self.wait_end: float | None = None
+        self.wait_tick = 0
 
     def cancel(self) -> None:
         """The caller gave the call up."""
@@ -75,23 +78,33 @@ class _Call:
 
 
 class Forwarder:
-    """Owner of every call between a client and a node."""
+    """Owner of every call between a client and a node.
 
-    def __init__(self, max_frame: int, max_in_flight: int) -> None:
-        self.balancer = Balancer()
-        self.upstreams: dict[NodeRecord, Upstream] = {}
+    A call is at a node, or it waits: while no node has its method but one that may have it is being
+    connected. Waiting calls count as in flight, so they are bounded like the others.
+    """
+
+    def __init__(self, config: OrchestratorConfig) -> None:
+        self.nodes = Nodes(config.listener.max_frame, self, Balance(config.balance))
         self.stats = MethodTable()
         self.retries = 0
         self.in_flight = 0
-        self._max_frame = max_frame
-        self._max_in_flight = max_in_flight
+        self.in_flight_bytes = 0
+        self._balancer = self.nodes.balancer
+        self._config = config
         self._budget = RetryBudget()
         self._deadlines: DeadlineTable[_Call] = DeadlineTable()
+        self._waiting: dict[_Call, None] = {}
+        self._waits: DeadlineTable[_Call] = DeadlineTable()
         self._ticker: gevent.Greenlet[..., None] | None = None
-        self._stopping = False
 
     def __repr__(self) -> str:
-        return f"<Forwarder {self.in_flight} in flight, {self.balancer}>"
+        return f"<Forwarder {self.in_flight} in flight, {self.nodes}>"
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a node to be connected."""
+        return len(self._waiting)
 
     def start(self) -> None:
         """Begin to watch deadlines."""
@@ -99,30 +112,25 @@ class Forwarder:
 
     def stop(self) -> None:
         """Disconnect from every node; calls in flight are answered with an error."""
-        self._stopping = True
         if self._ticker is not None:
             self._ticker.kill()
-        for upstream in self.upstreams.values():
-            upstream.stop()
-
-    def add_node(self, address: str) -> Upstream:
-        """Connect to a node and send it calls from now on."""
-        record = self.balancer.add(address)
-        upstream = self.upstreams.get(record)
-        if upstream is None:
-            upstream = self.upstreams[record] = Upstream(record, self._max_frame, self)
-            upstream.start()
-        return upstream
+        self.nodes.stop()
 
     # ------------------------------------------------------------- calls
 
     def forward(self, connection: Connection, request: Request) -> _Call | None:
         """Send a client's call to a node; its answer goes to the connection."""
-        if self.in_flight >= self._max_in_flight:
-            connection.respond_error(request.id, _overloaded(self.in_flight))
+        size = len(request.tail)
+        config = self._config
+        if (
+            self.in_flight >= config.max_in_flight
+            or self.in_flight_bytes + size > config.max_in_flight_bytes
+        ):
+            connection.respond_error(request.id, _overloaded(self.in_flight, self.in_flight_bytes))
             return None
         call = _Call(self, connection, request)
         self.in_flight += 1
+        self.in_flight_bytes += size
         self._budget.call_started(self.in_flight)
         if call.deadline is not None:
             call.tick = self._deadlines.add(call, call.deadline + ORCHESTRATOR_GRACE_S)
@@ -139,12 +147,15 @@ class Forwarder:
     def answered(self, call: _Call, response: Response) -> None:
         """A node answered."""
         if not response.is_error:
+            if call.upstream is not None:
+                self.nodes.succeeded(call.upstream.record)
             self._forget(call)
             self.stats.succeeded(call.method, _now() - call.started)
             call.connection.respond(call.id, response.tail)
             return
         error = _error_of(call, response)
-        if error.retryable and self._may_move(call, error) and self._budget.take():
+        self._note(call, error)
+        if self._may_move(call, error):
             self._retry(call)
         elif isinstance(error, ConnectionFailed):
             self._fail(call, error)
@@ -153,50 +164,90 @@ class Forwarder:
             self.stats.failed(call.method, _now() - call.started, error.name)
             call.connection.respond(call.id, response.tail)
 
-    def lost(self, upstream: Upstream, reason: str, calls: list[_Call]) -> None:
+    def moved(self, record: NodeRecord, reason: str, calls: list[_Call]) -> None:
         """A node's connection ended; its calls move to another node.
 
         One death loses all of its calls at once, so these retries are not charged to the budget:
         the number of attempts bounds them.
         """
-        self.node_down(upstream, reason)
-        if calls:
-            log.warning("%s: %s; moving %d calls", upstream.record.address, reason, len(calls))
         for call in calls:
-            error = ConnectionFailed(f"node {upstream.record.address}: {reason}")
+            error = ConnectionFailed(f"node {record.address}: {reason}")
             if should_retry(error, call.attempts):
                 self._retry(call)
             else:
                 self._fail(call, error)
 
+    def routes_changed(self) -> None:
+        """A node takes calls that did not take them before: some may have waited for it."""
+        for call in [call for call in self._waiting if self._balancer.has(call.method)]:
+            self._stop_waiting(call)
+            self._dispatch(call)
+
+    # ----------------------------------------------------------- private
+
     def _dispatch(self, call: _Call) -> None:
         try:
-            record = self.balancer.pick(call.method, call.tried)
-        except MadrpcError as error:
-            self._fail(call, error)
-            return
-        upstream = call.upstream = self.upstreams[record]
-        try:
+            record = self._balancer.pick(call.method, call.tried)
+            upstream = self.nodes.upstreams[record]
             check_size(len(call.tail) + REQUEST_HEAD, upstream.max_request)
+        except NoNodeAvailable as error:
+            if not self._wait(call):
+                self._fail(call, error)
+            return
         except MadrpcError as error:
             self._fail(call, error)
             return
+        call.upstream = upstream
+        call.wait_end = None
         call.attempts += 1
+        self._balancer.sent(record)
         left = ms_left(call.deadline, _now())
         call.upstream_id = upstream.forward(call, left, call.tail)
 
+    def _wait(self, call: _Call) -> bool:
+        """Keep a call until a node is connected, for a while, if there is one to wait for."""
+        now = _now()
+        if call.wait_end is None:
+            call.wait_end = now + RECONNECT_WAIT_S
+        if call.wait_end <= now or not self.nodes.is_coming(call.method):
+            return False
+        self._waiting[call] = None
+        call.wait_tick = self._waits.add(call, call.wait_end)
+        return True
+
+    def _stop_waiting(self, call: _Call) -> None:
+        if call in self._waiting:
+            del self._waiting[call]
+            self._waits.discard(call, call.wait_tick)
+
+    def _note(self, call: _Call, error: MadrpcError) -> None:
+        """Learn from an error about the node that sent it."""
+        if call.upstream is None:
+            return
+        record = call.upstream.record
+        if isinstance(error, ConnectionFailed):
+            self.nodes.failed(record)
+            return
+        self.nodes.succeeded(record)
+        if isinstance(error, Draining):
+            self.nodes.drains(record)
+
     def _may_move(self, call: _Call, error: MadrpcError) -> bool:
-        """Whether another node could take the call after this one refused it."""
+        """Whether another node should take the call after this one answered with an error."""
         if not should_retry(error, call.attempts):
             return False
+        if isinstance(error, Draining):
+            # It was not even looked at, and the node gets no more, so this feeds no outage.
+            return self._balancer.has(call.method) or self.nodes.is_coming(call.method)
         tried = {*call.tried, call.upstream.record if call.upstream else None}
-        return any(call.method in node.methods for node in self.balancer.up if node not in tried)
+        others = (node for node in self._balancer.up if node not in tried)
+        return any(call.method in node.methods for node in others) and self._budget.take()
 
     def _retry(self, call: _Call) -> None:
         self.retries += 1
         if call.upstream is not None:
             call.tried.append(call.upstream.record)
-            call.upstream = None
+            self._leave(call)
         self._dispatch(call)
 
     def _fail(self, call: _Call, error: MadrpcError) -> None:
@@ -206,59 +257,41 @@ class Forwarder:
         self.stats.failed(method, _now() - call.started, error.name)
         call.connection.respond_error(call.id, error)
 
+    def _leave(self, call: _Call) -> None:
+        """The call is no longer at its node."""
+        if call.upstream is not None:
+            self._balancer.done(call.upstream.record)
+            call.upstream = None
+
     def _forget(self, call: _Call) -> None:
         self.in_flight -= 1
-        call.upstream = None
+        self.in_flight_bytes -= len(call.tail)
+        self._leave(call)
+        if self._waiting:
+            self._stop_waiting(call)
         if call.deadline is not None:
             self._deadlines.discard(call, call.tick)
 
     def _tick_forever(self) -> None:
         while True:
             gevent.sleep(_TICK_S)
-            for call in self._deadlines.expired(_now()):
+            now = _now()
+            for call in self._deadlines.expired(now):
                 self._timed_out(call)
+            for call in self._waits.expired(now):
+                del self._waiting[call]
+                self._dispatch(call)
 
     def _timed_out(self, call: _Call) -> None:
         where = "waiting for a node"
         if call.upstream is not None:
+            record = call.upstream.record
             call.upstream.cancel(call.upstream_id)
-            where = f"waiting for node {call.upstream.record.address}"
+            where = f"waiting for node {record.address}"
+            if self.nodes.is_silent(record):
+                self.nodes.failed(record)
         seconds = _now() - call.started
         self._fail(call, CallTimeout(f"the deadline passed after {seconds:.2f} s, {where}"))
-
-    # ------------------------------------------------------------- nodes
-
-    def node_up(self, upstream: Upstream, info: dict[str, Any]) -> None:
-        """A node answered ``_info``."""
-        record = upstream.record
-        was = record.state
-        if info.get("state") == "draining":
-            self.balancer.node_down(record, "is draining", NodeState.DRAINING)
-        else:
-            self.balancer.node_up(record, info.get("methods", ()))
-        if record.state is not was:
-            log.info("node %s is %s", record.address, record.state.value)
-
-    def node_down(self, upstream: Upstream, error: str) -> None:
-        """A node cannot be reached."""
-        record = upstream.record
-        if record.state is not NodeState.DOWN and not self._stopping:
-            log.warning("node %s is down: %s", record.address, error)
-        self.balancer.node_down(record, error)
-
-    def ask_all(self, method: str, timeout_s: float = HEALTH_TIMEOUT_S) -> dict[str, Any]:
-        """The answer of every connected node to a built-in, by address; errors are left out."""
-        connected = [upstream for upstream in self.upstreams.values() if upstream.link]
-        jobs = {up.record.address: gevent.spawn(_ask, up, method, timeout_s) for up in connected}
-        gevent.joinall(list(jobs.values()), timeout=timeout_s + 1)
-        return {address: job.value for address, job in jobs.items() if job.value is not None}
-
-
-def _ask(upstream: Upstream, method: str, timeout_s: float) -> dict[str, Any] | None:
-    try:
-        return upstream.ask(method, timeout_s)
-    except MadrpcError:
-        return None
 
 
 def _error_of(call: _Call, response: Response) -> MadrpcError:
@@ -270,8 +303,8 @@ def _error_of(call: _Call, response: Response) -> MadrpcError:
         return ConnectionFailed(f"{where} sent an answer that cannot be read: {error.message}")
 
 
-def _overloaded(in_flight: int) -> Overloaded:
+def _overloaded(in_flight: int, size: int) -> Overloaded:
     return Overloaded(
-        f"the orchestrator has {in_flight} calls in flight, its limit; try again",
+        f"the orchestrator has {in_flight} calls of {size} bytes in flight, its limit; try again",
         {"retry_after_ms": 100},
     )

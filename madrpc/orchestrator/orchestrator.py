@@ -10,12 +10,14 @@ import gevent
 from madrpc.address import Address
 from madrpc.config import CONNECT_TIMEOUT_S, OrchestratorConfig
 from madrpc.errors import Draining
-from madrpc.links.builtins import BUILTIN_PREFIX, Builtins
+from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
 from madrpc.links.connection import Cancellable, Connection
 from madrpc.links.listener import Listener
 from madrpc.links.upstream import Upstream
 from madrpc.links.usage import ProcessUsage
+from madrpc.orchestrator.discovery import Discovery, source_of
 from madrpc.orchestrator.forwarder import Forwarder
+from madrpc.orchestrator.registry import Registry
 from madrpc.protocol.messages import Request
 from madrpc.version import PROTOCOL_VERSION, __version__
 
@@ -36,7 +38,12 @@ class Orchestrator:
     def __init__(self, config: OrchestratorConfig) -> None:
         self.config = config
         self.listener = Listener(config.listener, self)
-        self.forwarder = Forwarder(config.listener.max_frame, config.max_in_flight)
+        self.forwarder = Forwarder(config)
+        self.nodes = self.forwarder.nodes
+        self.balancer = self.nodes.balancer
+        self.discovery = Discovery(self.nodes, map(source_of, config.nodes))
+        self.registry = Registry(self.discovery, self.nodes, lambda: self.listener.address)
+        self._revision = (-1, "")
         self.draining = False
         self._usage = ProcessUsage()
         self._started = _now()
@@ -46,6 +53,8 @@ class Orchestrator:
                 "_info": self._info,
                 "_metrics": self._metrics,
                 "_methods": self._list_methods,
+                "_register": self.registry.register,
+                "_deregister": self.registry.deregister,
             }
         )
 
@@ -56,8 +65,10 @@ class Orchestrator:
         """Bind, try every node once, begin to accept; return the address."""
         address = self.listener.bind()
         self.forwarder.start()
-        upstreams = [self.forwarder.add_node(str(node)) for node in self.config.nodes]
-        gevent.wait([up.first_try for up in upstreams], timeout=CONNECT_TIMEOUT_S + 1)
+        self.discovery.start(CONNECT_TIMEOUT_S)
+        self.registry.start()
+        firsts = [upstream.first_try for upstream in self.nodes.upstreams.values()]
+        gevent.wait(firsts, timeout=CONNECT_TIMEOUT_S + 1)
         self.listener.start()
         return address
 
@@ -73,6 +84,8 @@ class Orchestrator:
         """Close everything now."""
         self.draining = True
         self.listener.close("the orchestrator is stopping")
+        self.discovery.stop()
+        self.registry.stop()
         self.forwarder.stop()
 
     def handle(self, connection: Connection, request: Request) -> Cancellable | None:
@@ -91,19 +104,30 @@ class Orchestrator:
         """``up``, ``draining``, or ``degraded`` while no node is up."""
         if self.draining:
             return "draining"
-        return "up" if self.forwarder.balancer.up else "degraded"
+        return "up" if self.balancer.up else "degraded"
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the methods do."""
+        version, text = self._revision
+        if version != self.balancer.version:
+            version = self.balancer.version
+            text = revision_of(self.balancer.methods)
+            self._revision = (version, text)
+        return text
 
     def _health(self, _args: dict[str, Any]) -> dict[str, Any]:
-        balancer = self.forwarder.balancer
+        balancer = self.balancer
         return {
             "status": self.state,
             "role": "orchestrator",
+            "revision": self.revision,
             "nodes_up": len(balancer.up),
             "nodes": len(balancer.nodes),
         }
 
     def _info(self, _args: dict[str, Any]) -> dict[str, Any]:
-        nodes = [_node_info(upstream) for upstream in self.forwarder.upstreams.values()]
+        nodes = [_node_info(upstream) for upstream in self.nodes.upstreams.values()]
         return {
             "role": "orchestrator",
             "version": __version__,
@@ -112,16 +136,25 @@ class Orchestrator:
             "state": self.state,
             "uptime_s": round(_now() - self._started, 3),
             "workers": sum(node["workers"] for node in nodes if node["state"] == "up"),
-            "methods": self.forwarder.balancer.methods,
-            "nodes": nodes,
-            "limits": {"max_frame": self.config.listener.max_frame},
+            "revision": self.revision,
+            "balance": self.config.balance,
+            "methods": self.balancer.methods,
+            "nodes": [
+                {**node, "sources": self.discovery.membership.sources_of(node["address"])}
+                for node in nodes
+            ],
+            "limits": {
+                "max_frame": self.config.listener.max_frame,
+                "max_in_flight": self.config.max_in_flight,
+                "max_in_flight_bytes": self.config.max_in_flight_bytes,
+            },
         }
 
     def _metrics(self, args: dict[str, Any]) -> dict[str, Any]:
         forwarder = self.forwarder
         by_address: dict[str, Any] = {}
         if args.get("nodes", True):
-            by_address = forwarder.ask_all("_metrics", _METRICS_TIMEOUT_S)
+            by_address = self.nodes.ask_all("_metrics", _METRICS_TIMEOUT_S)
         answers = list(by_address.values())
         return {
             "role": "orchestrator",
@@ -130,6 +163,8 @@ class Orchestrator:
             "errors": forwarder.stats.errors,
             "retries": forwarder.retries,
             "in_flight": forwarder.in_flight,
+            "in_flight_bytes": forwarder.in_flight_bytes,
+            "waiting": forwarder.waiting,
             "queued": sum(answer["queued"] for answer in answers),
             "connections": len(self.listener.connections),
             "workers": {
@@ -140,12 +175,12 @@ class Orchestrator:
             "methods": forwarder.stats.snapshot(),
             "nodes": [
                 {**_node_info(upstream), "metrics": by_address.get(upstream.record.address)}
-                for upstream in forwarder.upstreams.values()
+                for upstream in self.nodes.upstreams.values()
             ],
         }
 
     def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return {"methods": self.forwarder.balancer.methods}
+        return {"methods": self.balancer.methods}
 
 
 def _node_info(upstream: Upstream) -> dict[str, Any]:
@@ -155,7 +190,7 @@ def _node_info(upstream: Upstream) -> dict[str, Any]:
         "state": record.state.value,
         "error": record.error,
         "calls": upstream.calls,
-        "in_flight": upstream.in_flight,
+        "in_flight": record.in_flight,
         "workers": info.get("workers", 0),
         "version": info.get("version", ""),
         "methods": sorted(record.methods),

@@ -2,18 +2,20 @@
 
 Calls are pure, so a repeat is always harmless; it is useful only when the failure was not the
 call's own. Transport loss, Draining and Overloaded say nothing about the call. A throw, a limit or
-bad arguments would happen again.
+bad arguments would happen again. A node gives a call whose worker died a second one itself; only a
+node that says it did not (``retryable`` in the error's data) leaves that to another node.
 """
 
 from __future__ import annotations
 
 from madrpc.config import MAX_ATTEMPTS
-from madrpc.errors import MadrpcError
+from madrpc.errors import MadrpcError, WorkerCrashed
 
 __all__ = ["RetryBudget", "should_retry"]
 
 _FLOOR = 10.0
 _EARNED_PER_CALL = 0.2
+_CRASH_ATTEMPTS = 2
 
 
 class RetryBudget:
@@ -41,4 +43,6 @@ class RetryBudget:
 
 def should_retry(error: MadrpcError, attempts: int) -> bool:
     """Whether a call that has made ``attempts`` attempts is worth another one."""
+    if isinstance(error, WorkerCrashed):
+        return error.data.get("retryable") is True and attempts < _CRASH_ATTEMPTS
     return error.retryable and attempts < MAX_ATTEMPTS

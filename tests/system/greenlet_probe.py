@@ -10,7 +10,7 @@ import gevent
 import gevent.socket
 import greenlet
 
-from madrpc.address import Address, parse_address
+from madrpc.address import Address
 from madrpc.config import ListenerConfig, OrchestratorConfig
 from madrpc.orchestrator.orchestrator import Orchestrator
 
@@ -23,7 +23,7 @@ def count() -> int:
 
 
 def main() -> None:
-    nodes = tuple(map(parse_address, sys.argv[1:]))
+    nodes = tuple(sys.argv[1:])
     listener = ListenerConfig(Address("127.0.0.1", 0))
     orchestrator = Orchestrator(OrchestratorConfig(nodes, listener))
     print(orchestrator.start(), flush=True)

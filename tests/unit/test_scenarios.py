@@ -1,4 +1,4 @@
-"""Stories about the job table and the balancer, told in tests/scenarios/*.txt.
+"""Stories about the job table, the balancer and ejected nodes, told in tests/scenarios/*.txt.
 
 A story is made of blocks: commands, a line of four dashes, what they lead to, and an empty line.
 Lines that begin with # are comments. The first word of a file's name says which table it is about.
@@ -17,9 +17,10 @@ import pytest
 
 from madrpc.config import PoolConfig
 from madrpc.errors import MadrpcError
-from madrpc.policy.balancer import Balancer, NodeState
+from madrpc.policy.balancer import Balance, Balancer, NodeState
 from madrpc.policy.job import Action, Assign, Drop, Job, Kill, Requeued, Retire, Wake
 from madrpc.policy.jobs import JobTable
+from madrpc.policy.outlier import Outlier
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
 DASHES = "----"
@@ -132,15 +133,45 @@ class BalancerStory(Story):
     def __init__(self) -> None:
         self.balancer = Balancer()
 
+    def do_balance(self, name):
+        """NAME: how calls are shared out"""
+        self.balancer = Balancer(Balance(name))
+        yield from ()
+
     def do_node(self, *addresses):
         """ADDRESS...: nodes to connect to"""
         for address in addresses:
             self.balancer.add(address)
         yield from ()
 
-    def do_up(self, address, *methods):
-        """ADDRESS METHOD...: it answered and has these methods"""
-        self.balancer.node_up(self.balancer.add(address), methods)
+    def do_up(self, address, *methods, workers="1"):
+        """ADDRESS METHOD... [workers=N]: it answered and has these methods"""
+        self.balancer.node_up(self.balancer.add(address), methods, int(workers))
+        yield from ()
+
+    def do_suspect(self, address):
+        """ADDRESS: it is late with its health probe"""
+        self.balancer.node_down(self.balancer.add(address), "is late", NodeState.SUSPECT)
+        yield from ()
+
+    def do_remove(self, address):
+        """ADDRESS: no source names it any more"""
+        self.balancer.remove(self.balancer.add(address))
+        yield from ()
+
+    def do_call(self, method, *, times="1"):
+        """METHOD [times=N]: that many calls are sent, and not answered"""
+        sent = []
+        for _ in range(int(times)):
+            node = self.balancer.pick(method)
+            self.balancer.sent(node)
+            sent.append(node.address)
+        yield " ".join(sent)
+
+    def do_answer(self, address, *, times="1"):
+        """ADDRESS [times=N]: that many of its calls are answered"""
+        for _ in range(int(times)):
+            self.balancer.done(self.balancer.add(address))
         yield from ()
 
     def do_down(self, address, *reason):
@@ -170,7 +201,62 @@ class BalancerStory(Story):
         yield f"methods: {' '.join(self.balancer.methods)}"
 
 
-STORIES: dict[str, Callable[[], Story]] = {"jobs": JobStory, "balancer": BalancerStory}
+class EjectionStory(BalancerStory):
+    """Nodes that fail, as the orchestrator treats them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = EPOCH_S
+        self.outliers: dict[str, Outlier] = {}
+
+    def do_fail(self, address, *, times="1"):
+        """ADDRESS [times=N]: the transport to it fails that often"""
+        outlier = self.outliers.setdefault(address, Outlier())
+        node = self.balancer.add(address)
+        for _ in range(int(times)):
+            outlier.failed(self.now)
+        if not outlier.is_due:
+            yield f"{address} stays, {outlier.failures} failures"
+        elif not self.balancer.may_spare(node):
+            yield f"{address} cannot be spared"
+        else:
+            yield from self.eject(address)
+
+    def do_succeed(self, address):
+        """ADDRESS: it answers a call"""
+        self.outliers[address].succeeded()
+        yield from ()
+
+    def do_wait(self, seconds):
+        """SECONDS: time passes"""
+        self.now += float(seconds)
+        yield from ()
+
+    def do_trial(self, address, outcome):
+        """ADDRESS passed|failed: a probe of it, if its term is over"""
+        outlier = self.outliers[address]
+        node = self.balancer.add(address)
+        if not outlier.is_served(self.now):
+            yield f"{address} is not tried yet"
+        elif outcome == "passed":
+            outlier.readmit(self.now)
+            self.balancer.node_up(node, node.methods)
+            yield f"{address} is back"
+        else:
+            yield from self.eject(address)
+
+    def eject(self, address):
+        term_s = self.outliers[address].put_out(self.now)
+        node = self.balancer.add(address)
+        self.balancer.node_down(node, "failed", NodeState.EJECTED)
+        yield f"{address} is out for {term_s:g} s"
+
+
+STORIES: dict[str, Callable[[], Story]] = {
+    "jobs": JobStory,
+    "balancer": BalancerStory,
+    "ejection": EjectionStory,
+}
 
 
 def as_it_happens(story: Story, text: str) -> str:
@@ -210,8 +296,8 @@ def test_the_story_goes_as_written(path):
         assert happened == written
 
 
-def test_both_tables_have_stories():
-    assert {type(story_for(path)) for path in SCENARIOS} == {JobStory, BalancerStory}
+def test_every_table_has_stories():
+    assert {type(story_for(path)) for path in SCENARIOS} == set(STORIES.values())
 
 
 def test_a_wrong_outcome_is_seen():

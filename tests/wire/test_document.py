@@ -180,10 +180,18 @@ def test_builtins_answer_as_described(
 def test_every_builtin_is_described(summing: tuple[RunningServer, RunningServer]) -> None:
     described = {(method, role) for method, role, *_ in EXAMPLES}
     assert len(described) == len(EXAMPLES) == 8
-    for server in summing:
-        with Caller(server.address) as caller:
-            for name in ("_register", "_deregister"):
-                assert caller.refused(request(5, name))["name"] == "MethodNotFound"
+    examples = [json.loads(text) for text in blocks("register")]
+    assert [name for name, *_ in examples] == ["_register", "_deregister"]
+    node, orchestrator = summing
+    with Caller(node.address) as caller, Caller(orchestrator.address) as other:
+        for name, *_ in examples:
+            assert caller.refused(request(5, name))["name"] == "MethodNotFound"
+            assert other.refused(request(5, name))["name"] == "InvalidRequest"
+        (name, args, result), _ = examples
+        assert list(args) == ["address"]
+        assert other.call(name, {"address": node.address}) == result
+        goodbye = request(5, "_deregister", {"address": node.address})
+        assert "not draining" in other.refused(goodbye)["message"]
 
 
 def shape(value: Any) -> Any:

@@ -28,6 +28,7 @@ class ScriptedNode:
         self.payloads: list[bytes] = []
         self.behave = behave
         self.info = info
+        self.health: dict[str, Any] | None = {"status": "up"}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = [self._listener]
         self._threads: list[threading.Thread] = []
@@ -48,13 +49,15 @@ class ScriptedNode:
         self._open[-1].sendall(b"".join(frames))
 
     def wait_for(self, kind: int, count: int = 1) -> list[bytes]:
-        """The payloads of one kind, once ``count`` have come; ``_info`` is left out."""
+        """The payloads of one kind, once ``count`` have come; built-in methods are left out."""
 
         def found() -> list[bytes] | None:
             wanted = [
                 payload
                 for payload in list(self.payloads)
-                if payload[1] == kind and b"\xa5_info" not in payload
+                if payload[1] == kind
+                and b"\xa5_info" not in payload
+                and b"\xa7_health" not in payload
             ]
             return wanted if len(wanted) >= count else None
 
@@ -87,6 +90,8 @@ class ScriptedNode:
     def _answer(self, message: list[Any]) -> list[bytes] | None:
         if message[0] == 0 and message[3] == "_info":
             return [short(1, message[1], None, self.info)]
+        if message[0] == 0 and message[3] == "_health":
+            return [] if self.health is None else [short(1, message[1], None, self.health)]
         return self.behave(message) if message[0] == 0 else []
 
 
@@ -274,3 +279,90 @@ def test_a_node_whose_info_is_wrong_is_asked_again(start: Start) -> None:
     node.info = INFO
     with Caller(server.address) as caller:
         poll_until(lambda: is_up(caller), "the node is up", 1.5)
+
+
+def node_states(caller: Caller) -> dict[str, str]:
+    return {node["address"]: node["state"] for node in caller.call("_info")["nodes"]}
+
+
+@pytest.fixture
+def pair(servers: Servers) -> Iterator[Callable[..., tuple[ScriptedNode, ScriptedNode, Caller]]]:
+    """Starts a bad and a good scripted node, and a caller of the orchestrator in front of them."""
+    with contextlib.ExitStack() as stack:
+
+        def run(behave: Behave) -> tuple[ScriptedNode, ScriptedNode, Caller]:
+            bad = ScriptedNode(behave)
+            good = ScriptedNode(lambda message: [short(1, message[1], None, "good")])
+            server = servers.orchestrator(bad.address, good.address)
+            for node in (bad, good):
+                stack.callback(node.close)
+            stack.callback(servers.stop_all)
+            return bad, good, stack.enter_context(Caller(server.address))
+
+        yield run
+
+
+@pytest.mark.parametrize("answer", [None, [frame(b"\xc1")]], ids=["hangs up", "garbage"])
+def test_a_node_that_breaks_its_calls_is_ejected(pair: Any, answer: Any) -> None:
+    bad, good, caller = pair(lambda message: answer)
+
+    def is_ejected() -> bool:
+        assert caller.call("f") == "good"
+        return node_states(caller) == {bad.address: "ejected", good.address: "up"}
+
+    poll_until(is_ejected, "the bad node is ejected")
+    seen = len(bad.wait_for(0))
+    assert seen == 5
+    for _ in range(20):
+        assert caller.call("f") == "good"
+    assert len(bad.wait_for(0)) == seen
+
+
+def test_the_only_node_is_never_ejected(start: Start) -> None:
+    node, server = start(lambda message: None)
+    with Caller(server.address) as caller:
+        for _ in range(8):
+            caller.refused(request(5, "f"))
+        node.behave = lambda message: [short(1, message[1], None, "well again")]
+        assert caller.call("f") == "well again"
+        assert set(node_states(caller).values()) == {"up"}
+
+
+def test_what_a_function_does_is_not_held_against_its_node(pair: Any) -> None:
+    thrown = {"code": -32008, "name": "JavaScriptError", "message": "m", "data": {}}
+    bad, _good, caller = pair(lambda message: [short(1, message[1], thrown, None)])
+    for n in range(40):
+        caller.write(request(n, "f"))
+        caller.read()
+    assert len(bad.wait_for(0)) == 20
+    assert set(node_states(caller).values()) == {"up"}
+
+
+@pytest.mark.parametrize("name", ["Draining", "Overloaded"])
+def test_a_refused_call_moves_on(pair: Any, name: str) -> None:
+    error = {"code": -32005, "name": name, "message": "m", "data": {}}
+    bad, _good, caller = pair(lambda message: [short(1, message[1], error, None)])
+    assert [caller.call("f") for _ in range(10)] == ["good"] * 10
+    refused = len(bad.wait_for(0))
+    # One that drains gets no more until it says otherwise, one that is full may have room again.
+    assert refused == (1 if name == "Draining" else 5)
+
+
+def test_a_node_that_is_silent_loses_its_calls_to_the_other(pair: Any) -> None:
+    bad, good, caller = pair(silent)
+    caller.write(*(request(n, "f") for n in range(10)))
+    bad.wait_for(0, 5)
+    bad.health = None
+    caller.sock.settimeout(15)
+    assert {result for _, result in caller.answers(10).values()} == {"good"}
+    assert node_states(caller)[bad.address] != "up"
+    assert len(good.wait_for(0)) == 10
+
+
+def test_news_in_the_health_answer_reaches_the_table(start: Start) -> None:
+    node, server = start(lambda message: [short(1, message[1], None, message[3])])
+    node.info = {**INFO, "methods": ["f", "new"], "revision": "2"}
+    node.health = {"status": "up", "revision": "2"}
+    with Caller(server.address) as caller:
+        poll_until(lambda: "new" in caller.call("_methods")["methods"], "it is known", 10)
+        assert caller.call("new") == "new"

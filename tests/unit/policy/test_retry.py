@@ -65,3 +65,16 @@ def test_retries_add_at_most_a_fifth_to_the_load():
 
 def test_a_smaller_budget_can_be_given():
     assert take_all(RetryBudget(most=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "attempts", "again"),
+    [
+        ({"retryable": True}, 1, True),
+        ({"retryable": True}, 2, False),
+        ({"retryable": 1}, 1, False),
+        ({}, 1, False),
+    ],
+)
+def test_a_crash_is_tried_once_more_where_the_node_did_not_do_so(data, attempts, again):
+    assert should_retry(ERRORS["WorkerCrashed"]("", data), attempts) is again
