@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -42,6 +43,8 @@ _spawn = multiprocessing.get_context("spawn")
 Exited = Callable[[int], None]
 _CONTROL_FRAME = 65_536
 _STALL_S = 60.0
+#: How often a process is looked at where the system does not tell of its end.
+_END_POLL_S = 0.02
 
 
 class WorkerProcess(Protocol):
@@ -100,12 +103,32 @@ class _Spawned:
             self._process.kill()
 
     def _reap(self) -> None:
-        socket.wait_read(self._process.sentinel)
-        self._process.join()
+        _wait_for_end(self._process)
         status = self._process.exitcode
         self._ended = True
         self._process.close()
         self._exited(status if status is not None else 1)
+
+
+def _wait_for_end(process: Any) -> None:
+    """Return when the process has ended; only the kernel's word counts.
+
+    The sentinel of multiprocessing is a descriptor inside the process, which may close it and live
+    on, and waiting for its end would then stop the node.
+    """
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # not Linux, or older than 5.3
+        pidfd = None
+    try:
+        while process.is_alive():
+            if pidfd is None:
+                gevent.sleep(_END_POLL_S)
+            else:
+                socket.wait_read(pidfd)
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
 
 
 class ForkedProcesses:
