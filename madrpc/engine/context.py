@@ -24,7 +24,7 @@ _now = time.monotonic
 class Context:
     """A QuickJS runtime with the host function and one program loaded."""
 
-    __slots__ = ("_reseed", "calls", "control", "host", "js", "program")
+    __slots__ = ("_first_digit", "_reseed", "calls", "control", "host", "js", "program")
 
     def __init__(
         self, program: Program, limits: EngineLimits, *, seed: str | None = None, load: bool = True
@@ -45,7 +45,9 @@ class Context:
         environment = self.program.environment
         drawn = environment.draw(seed)
         self._reseed = None
+        self._first_digit = 0.0
         if environment.random:
+            self._first_digit = environment.random_state(drawn)[0]
             self._reseed = self.js.eval(environment.random_source(drawn))
         if not environment.pieces:
             return None
@@ -87,11 +89,25 @@ class Context:
             for level, text in json.loads(json.loads(taken))
         ]
 
-    def reseed(self) -> None:
-        """Give Math.random a state of its own, where the one it has came from another process."""
+    def reseed(self) -> bool:
+        """Give Math.random and crypto states of their own.
+
+        For a context that came from another process. Returns whether numbers had been drawn.
+
+        Raises:
+            quickjs.JSException: the script has replaced what this needs.
+        """
+        environment = self.program.environment
+        drawn = environment.draw(None)
+        was_used = False
         if self._reseed is not None:
-            environment = self.program.environment
-            self._reseed(*environment.random_state(environment.draw(None)))
+            state = environment.random_state(drawn)
+            was_used = self._reseed(*state) != self._first_digit
+            self._first_digit = state[0]
+        if environment.has_crypto:
+            blocks = self.control("reseed", environment.crypto_key(drawn))
+            was_used = was_used or bool(blocks)
+        return was_used
 
 
 def _without_surrogates(text: str) -> str:

@@ -76,12 +76,12 @@ class Environment:
     @property
     def seedable(self) -> bool:
         """Whether a seed changes anything."""
-        return self.random or _CRYPTO in self.pieces
+        return self.random or self.has_crypto
 
     @property
-    def can_fork(self) -> bool:
-        """Whether a loaded context may go on in forked processes, which crypto's keys may not."""
-        return _CRYPTO not in self.pieces
+    def has_crypto(self) -> bool:
+        """Whether ``crypto`` is there."""
+        return _CRYPTO in self.pieces
 
     def draw(self, seed: str | None) -> bytes:
         """The random bytes one context starts from, the same ones for the same seed."""
@@ -105,10 +105,15 @@ class Environment:
         # The carry lies between -(2091639 - 1) / 2 and as much above zero.
         return a, b, d, float(words[3] % 2091639 - 1045819)
 
+    @staticmethod
+    def crypto_key(drawn: bytes) -> str:
+        """The key of ``crypto``, from random bytes."""
+        return drawn[16:].hex()
+
     def data_for(self, piece: Piece, drawn: bytes) -> str:
         """What the piece gets with its source."""
         if piece is _CRYPTO:
-            return drawn[16:].hex()
+            return self.crypto_key(drawn)
         return _INSPECT if piece is _CONSOLE else ""
 
 

@@ -182,8 +182,8 @@ class Engine(Protocol):
     def forked(self) -> None:
         """Note that this is a new process, forked from the one that loaded the scripts."""
 
-    def prepare_all(self) -> None:
-        """Build a spare context for every script."""
+    def prepare_all(self) -> list[Script]:
+        """Build a spare context for every script; return those that draw random numbers in it."""
 
     def prepare(self) -> bool:
         """Build a spare context if one is missing; False if there was nothing to do."""

@@ -70,8 +70,7 @@ class QuickJSEngine:
             program = Program(script, libraries)
             began = _now()
             names, logs = first_load(program, self.limits)
-            if program.environment.can_fork:
-                self.load_s = max(self.load_s, self._load_time(program, _now() - began))
+            self.load_s = max(self.load_s, self._load_time(program, _now() - began))
             self.startup_logs += [(script, line) for line in logs]
             if names:
                 self._register(program, names)
@@ -123,15 +122,26 @@ class QuickJSEngine:
     def forked(self) -> None:
         """Note that this is a new process: its memory and its randomness begin here."""
         self._base_rss = _peak_rss()
-        self._spares = {p: spare for p, spare in self._spares.items() if p.environment.can_fork}
         for context in self._spares.values():
             context.reseed()
 
-    def prepare_all(self) -> None:
-        """Build a spare context for every program."""
-        for program in self._programs.values():
-            if program not in self._spares:
-                self._spares[program] = Context(program, self.limits)
+    def prepare_all(self) -> list[Script]:
+        """Build a spare context for every program that can go on in forked processes.
+
+        Returns:
+            The scripts that, they or their libraries, draw random numbers while they load: those
+            are the same in every process forked from this one.
+        """
+        drew = []
+        for program in dict.fromkeys(self._programs.values()):
+            context = self._spares.pop(program, None) or Context(program, self.limits)
+            try:
+                if context.reseed():
+                    drew.append(program.script)
+            except quickjs.JSException:
+                continue  # each of its calls loads it anew
+            self._spares[program] = context
+        return drew
 
     def prepare(self) -> bool:
         """Build a spare context for the program used last, if it has none."""

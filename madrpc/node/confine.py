@@ -36,7 +36,7 @@ def confine(parent_pid: int, limits: EngineLimits, keep: int) -> None:
         keep: the only descriptor besides the standard ones that stays open.
     """
     # One of them leads to a process that deletes shared memory by name for whoever asks.
-    _close_all_but(keep)
+    _close_all_but(keep, max(_MAX_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     # The node stops its workers itself; a Ctrl-C to the group must not race it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -79,7 +79,7 @@ def adopt(parent_pid: int, keep: int) -> None:
         parent_pid: the process to die with.
         keep: the only descriptor besides the standard ones that stays open.
     """
-    _close_all_but(keep)
+    _close_all_but(keep, _MAX_OPEN_FILES)
     if sys.platform == "linux":
         # A fork clears the parent-death signal; the other settings are inherited.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -87,8 +87,7 @@ def adopt(parent_pid: int, keep: int) -> None:
             os._exit(1)
 
 
-def _close_all_but(keep: int) -> None:
-    most = max(_MAX_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+def _close_all_but(keep: int, most: int) -> None:
     os.closerange(3, keep)
     os.closerange(keep + 1, most)
 

@@ -69,6 +69,11 @@ _STOP_TIMEOUT_S = 2.0
 #: A fork, with the exit and the reaping of the child, costs about 2 ms for a process with a loaded
 #: bundle; scripts that load faster than this are cheaper to load anew.
 _SNAPSHOT_WORTH_S = 0.004
+_DREW_WHILE_LOADING = (
+    "%s, or a library before it, draws random numbers while it loads; with isolation snapshot "
+    "every call sees these same numbers (Math.random and crypto in a function differ as ever); "
+    "draw them in the function, or use --isolation context"
+)
 _LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
 Answer = Callable[[Job, bytes | None, MadrpcError | None], None]
@@ -275,8 +280,10 @@ class WorkerPool:
             self.restarts.wanted = self.config.size
             self._perform(self.table.slot_ready(scout.slot, _now()))
 
-    def _use_zygote(self, scout: Worker) -> None:
+    def _use_zygote(self, scout: Worker, drew: Sequence[str]) -> None:
         """Fork all further workers from this one, which is ready for it."""
+        for name in drew:
+            log.warning(_DREW_WHILE_LOADING, name)
         control = scout.link.detach()
         del self._workers[scout.slot.id]
         self.table.slot_lost(scout.slot, _now(), "", None)
@@ -305,7 +312,7 @@ class WorkerPool:
             self._boot_failed(from_wire(error))
             return
         if "zygote" in result:
-            self._use_zygote(worker)
+            self._use_zygote(worker, result["drew"])
         elif self._source_is_spawning and worker.slot.state is SlotState.STARTING:
             self.methods = self.methods or result["methods"]
             self._choose_isolation(worker, result["load_s"])

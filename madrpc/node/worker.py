@@ -130,7 +130,7 @@ def _receive(sock: socket.socket, engine: Engine | None) -> bytes:
 
 def _become_zygote(control: socket.socket, engine: Engine, boot: WorkerBoot) -> None:
     """Load every script into a context, and fork a child with them for each call from now on."""
-    engine.prepare_all()
+    drew = [script.name for script in engine.prepare_all()]
     zygote_pid = os.getpid()
     child_boot = replace(boot, may_fork=False)
 
@@ -142,5 +142,5 @@ def _become_zygote(control: socket.socket, engine: Engine, boot: WorkerBoot) -> 
         _say_booted(sock, result_tail({}))
         _serve(sock, engine, child_boot, keep_spare=False)
 
-    _say_booted(control, result_tail({"zygote": True}))
+    _say_booted(control, result_tail({"zygote": True, "drew": drew}))
     run_zygote(control, serve_child)

@@ -4,6 +4,7 @@
 //   control('define', names, text, data)  globals `names`, separated by spaces, come from `text`:
 //                                         source of a function that takes (pieces, data) and
 //                                         returns an object with them
+//   control('reseed', key)                has crypto go on with another key, see crypto.js
 //   control('logs'), control('next'), control('fire', first)   see console.js and timers.js
 //   control(helper)                       calls helper with what a timer threw, and JSON.stringify
 // `p` is `pieces`: what the pieces have in common, with the built-ins that what they tell the engine
@@ -17,6 +18,9 @@
       now: performance.now,
       stringify: JSON.stringify,
       compile: eval,
+      reseed(k) {
+        p.key = k;
+      },
       lazy(t, n, f) {
         let o;
         for (const k of n.split(' ')) {

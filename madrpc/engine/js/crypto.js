@@ -1,12 +1,22 @@
 // crypto.getRandomValues and crypto.randomUUID from ChaCha20, with a key that the engine draws for
-// each call or derives from its seed. `key` is 64 hexadecimal digits.
+// each call or derives from its seed. `key` is 64 hexadecimal digits; `pieces.reseed` takes another one
+// and returns how many blocks were drawn with the one before.
 (function __madrpc_crypto(pieces, key) {
   const state = new Int32Array(16);
   const words = new Int32Array(16);
   const block = new Uint8Array(words.buffer);
   let used = 64;
   state.set([0x61707865, 0x3320646e, 0x79622d32, 0x6b206574]);
-  new Uint8Array(state.buffer, 16, 32).setFromHex(key);
+  const secret = new Uint8Array(state.buffer, 16, 32);
+  secret.setFromHex(pieces.key ?? key);
+
+  pieces.reseed = function __madrpc_reseed(key) {
+    const drawn = state[12];
+    secret.setFromHex(key);
+    state[12] = state[13] = 0;
+    used = 64;
+    return drawn;
+  };
 
   function quarter(a, b, c, d) {
     const w = words;

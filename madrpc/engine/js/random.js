@@ -8,7 +8,7 @@
 // tie, and the sum is exact: it stays below 2**20 and has 33 bits after the point. The sum over the
 // multiplier is the result: digit and carry together are uniform to 53 bits. The factor is a little
 // less than 1 / 2091639, which keeps the largest result below 1. Value: a function that sets the
-// state anew.
+// state anew and returns the oldest digit of the one before.
 (a, b, d, c) => {
   var t;
   Math.random = {
@@ -21,9 +21,11 @@
     ),
   }.random;
   return (x, y, z, w) => {
+    t = a;
     a = x;
     b = y;
     d = z;
     c = w;
+    return t;
   };
 };
