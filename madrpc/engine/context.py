@@ -89,6 +89,10 @@ class Context:
             for level, text in json.loads(json.loads(taken))
         ]
 
+    def close(self) -> None:
+        """Free the context, whoever still holds this object."""
+        self._reseed = self.host = self.calls = self.control = self.js = None
+
     def reseed(self) -> bool:
         """Give Math.random and crypto states of their own.
 

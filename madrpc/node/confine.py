@@ -21,6 +21,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_OPEN_FILES = 64
+_libc = ctypes.CDLL(None, use_errno=True)
 #: Address space of a worker: the interpreter with its libraries takes about 200 MiB of it, and
 #: values on their way in and out are held several times over. Memory that is only reserved counts,
 #: so the bound is wide; it stops what the heap limit of the engine does not see.
@@ -93,8 +94,7 @@ def _close_all_but(keep: int, most: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
 
 

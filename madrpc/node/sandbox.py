@@ -8,6 +8,7 @@ before each system call; it cannot be taken off, and children inherit it.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 import sys
@@ -47,7 +48,14 @@ _X32 = 0x40000000
 #: Asked for once: a process in a sandbox may not.
 _MACHINE = os.uname().machine
 _INSTRUCTION = struct.Struct("HBBI")
+_libc = ctypes.CDLL(None, use_errno=True)
 _DENY, _UNKNOWN = _ERRNO | _EPERM, _ERRNO | _ENOSYS
+
+
+class _Program(ctypes.Structure):
+    """``struct sock_fprog``"""
+
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
 
 
 def support() -> str | None:
@@ -70,15 +78,12 @@ def apply(level: Level) -> None:
     """
     program = assemble(ARCHITECTURES[_MACHINE], level)
     code = ctypes.create_string_buffer(program, len(program))
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
-
-    prepared = Program(len(program) // _INSTRUCTION.size, ctypes.addressof(code))
+    prepared = _Program(len(program) // _INSTRUCTION.size, ctypes.addressof(code))
     if _seccomp(_SET_MODE_FILTER, _TSYNC, ctypes.byref(prepared)) != 0:
         raise OSError(_errno(), f"seccomp failed: {os.strerror(_errno())}")
 
 
+@functools.cache
 def assemble(architecture: Architecture, level: Level) -> bytes:
     """The filter as an array of ``struct sock_filter``."""
     code = [
@@ -124,8 +129,7 @@ def _step(code: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
 
 def _seccomp(operation: int, flags: int, argument: object) -> int:
     number = NUMBERS["seccomp"][ARCHITECTURES[_MACHINE].column]
-    libc = ctypes.CDLL(None, use_errno=True)
-    result: int = libc.syscall(
+    result: int = _libc.syscall(
         ctypes.c_long(number or 0), ctypes.c_uint(operation), ctypes.c_uint(flags), argument
     )
     return result
