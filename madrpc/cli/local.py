@@ -9,7 +9,7 @@ from madrpc.cli.remote import print_json
 from madrpc.config import EngineLimits
 from madrpc.engine.interface import Call, Done, Script
 from madrpc.engine.quickjs import QuickJSEngine
-from madrpc.policy.balancer import method_not_found
+from madrpc.policy.suggest import method_not_found
 from madrpc.protocol.values import args_to_json, result_from_json
 
 __all__ = ["run_check", "run_run"]

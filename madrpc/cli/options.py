@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 _PREFIX = "MADRPC_"
+_ON = ("1", "true", "yes", "on")
+_OFF = ("", "0", "false", "no", "off")
 
 
 def add_option(
@@ -41,6 +43,8 @@ def add_option(
     name = max(flags, key=len).lstrip("-").upper().replace("-", "_")
     variable = _PREFIX + name
     value = os.environ.get(variable, default)
+    if settings.get("action") == "store_true":
+        value = _switch(parser, variable, value)
     if "choices" in settings and value not in settings["choices"]:
         parser.error(f"{variable}: {value!r} is none of {', '.join(settings['choices'])}")
     shown = shown_default if shown_default is not None else default
@@ -51,6 +55,14 @@ def add_option(
         value = _list(parser, variable, value, settings.get("type"))
         settings["action"] = _Replace if settings["action"] == "append" else _ReplaceAll
     parser.add_argument(*flags, default=value, help=text, **settings)
+
+
+def _switch(parser: argparse.ArgumentParser, variable: str, value: Any) -> bool:
+    """A variable that stands for a flag without a value."""
+    text = str(value or "").lower()
+    if text in _ON or text in _OFF:
+        return text in _ON
+    return parser.error(f"{variable}: {value!r} is neither 1 nor 0")
 
 
 class _Collect(argparse.Action):

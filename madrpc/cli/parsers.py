@@ -276,7 +276,8 @@ def _add_script_options(parser: argparse.ArgumentParser) -> None:
         help="whether the kernel keeps worker processes from files, sockets and other processes "
         "(seccomp): auto where it can, require refuses to start where it cannot",
     )
-    parser.add_argument(
+    add_option(
+        parser,
         "--watch",
         action="store_true",
         help="load the scripts anew whenever their files change, as SIGHUP does",

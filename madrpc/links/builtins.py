@@ -11,7 +11,7 @@ import gevent
 
 from madrpc.errors import InternalError, MadrpcError, PayloadTooLarge
 from madrpc.links.connection import Connection
-from madrpc.policy.balancer import method_not_found
+from madrpc.policy.suggest import method_not_found
 from madrpc.protocol.messages import Request, result_tail, unpack_request_tail
 
 __all__ = ["BUILTIN_PREFIX", "Builtins", "revision_of"]

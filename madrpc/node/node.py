@@ -23,9 +23,9 @@ from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
 from madrpc.node.trial import Trial, try_worker
-from madrpc.policy.balancer import method_not_found
 from madrpc.policy.job import Job, JobState
 from madrpc.policy.stats import MethodTable
+from madrpc.policy.suggest import method_not_found
 from madrpc.policy.timing import deadline_from_ms
 from madrpc.protocol.messages import NIL, Request, error_tail, unpack_error
 from madrpc.version import PROTOCOL_VERSION, __version__

@@ -35,7 +35,7 @@ from madrpc.node.processes import (
     ProcessSource,
     SpawnedProcesses,
 )
-from madrpc.node.recycling import Recycler
+from madrpc.node.recycling import Recycler, stopped
 from madrpc.node.worker import WorkerBoot
 from madrpc.policy.job import (
     Action,
@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _TICK_S = 0.02
-_RECYCLE_S = 1.0
+_LOOK_AFTER_S = 1.0
 #: A worker may take this long to start and load the scripts.
 _BOOT_TIMEOUT_S = 60.0
 #: Killed workers are gone within this time, unless the zygote that would reap them is stuck.
@@ -129,7 +129,7 @@ class WorkerPool:
             InternalError: workers die while starting.
         """
         self._reconcile()
-        self._upkeep = [gevent.spawn(self._tick_forever), gevent.spawn(self._recycle_forever)]
+        self._upkeep = [gevent.spawn(self._tick_forever), gevent.spawn(self._look_after_forever)]
         try:
             self._first_boot.get(timeout=_BOOT_TIMEOUT_S)
         except gevent.Timeout:
@@ -376,14 +376,20 @@ class WorkerPool:
                     worker.kill("it did not get ready")
             self._reconcile()
 
-    def _recycle_forever(self) -> None:
+    def _look_after_forever(self) -> None:
         recycler = Recycler(self.config)
-        while not self.table.single_use:
-            gevent.sleep(_RECYCLE_S)
-            worker = recycler.pick(self._workers.values())
-            if worker is not None:
-                log.info("replacing worker %s after %d calls", worker.pid, worker.slot.calls)
-                self._perform(self.table.retire(worker.slot))
+        while True:
+            gevent.sleep(_LOOK_AFTER_S)
+            zygote = [self._zygote] if self._zygote is not None else []
+            lost = stopped([*self._workers.values(), *zygote])
+            # All of them first, or a call that leaves one would go to the next.
+            self.table.condemn(worker.slot for worker in lost)
+            for worker in lost:
+                worker.kill("it was stopped")
+            lasting = () if self.table.single_use else self._workers.values()
+            if due := recycler.pick(lasting):
+                log.info("replacing worker %s after %d calls", due.pid, due.slot.calls)
+                self._perform(self.table.retire(due.slot))
 
 
 def _log_lines(job: Job, request: Request) -> None:

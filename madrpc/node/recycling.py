@@ -1,4 +1,4 @@
-"""Which worker is due for replacement: after many calls, or when its memory has grown."""
+"""Which worker is due for replacement: after many calls, grown in memory, or stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from madrpc.config import PoolConfig
 from madrpc.node.member import Worker
 from madrpc.policy.job import SlotState
 
-__all__ = ["Recycler"]
+__all__ = ["Recycler", "stopped"]
 
 #: Workers started together must not all be replaced together.
 _SPREAD = 0.1
@@ -42,6 +42,18 @@ class Recycler:
 
     def _draw_limit(self) -> int:
         return round(self._config.recycle_calls * random.uniform(1 - _SPREAD, 1 + _SPREAD))
+
+
+def stopped(workers: Iterable[Worker]) -> list[Worker]:
+    """The workers that somebody stopped with a signal, and that would keep their calls for ever."""
+    return [worker for worker in workers if _status(worker.pid) == psutil.STATUS_STOPPED]
+
+
+def _status(pid: int | None) -> str:
+    try:
+        return str(psutil.Process(pid).status()) if pid is not None else ""
+    except psutil.Error:
+        return ""
 
 
 def _rss(pid: int | None) -> int:

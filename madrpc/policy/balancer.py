@@ -6,13 +6,13 @@ busy one is looked for, however many nodes there are.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 from enum import Enum
 
-from madrpc.errors import MadrpcError, MethodNotFound, NoNodeAvailable
+from madrpc.errors import MadrpcError, NoNodeAvailable
+from madrpc.policy.suggest import method_not_found
 
-__all__ = ["Balance", "Balancer", "NodeRecord", "NodeState", "method_not_found"]
+__all__ = ["Balance", "Balancer", "NodeRecord", "NodeState"]
 
 #: So many nodes are compared for one call, the one in turn first.
 _LOOK = 8
@@ -309,17 +309,3 @@ class Balancer:
                 "--orchestrator HOST:PORT"
             )
         return method_not_found(method, self._owners)
-
-
-def _closest_names(name: str, names: Iterable[str]) -> list[str]:
-    """Up to three of ``names`` that look like ``name``, the closest first."""
-    return difflib.get_close_matches(name[:64], list(names)[:2000], n=3, cutoff=0.6)
-
-
-def method_not_found(method: str, names: Iterable[str]) -> MethodNotFound:
-    """The error for an unknown method, with the names it may have been meant to be."""
-    similar = _closest_names(method, names)
-    hint = (
-        f"did you mean {similar[0]!r}?" if similar else "'madrpc methods ADDR' lists what is there"
-    )
-    return MethodNotFound(f"no function is called {method!r}; {hint}", {"similar": similar})

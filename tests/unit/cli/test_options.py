@@ -26,7 +26,10 @@ def _no_settings(monkeypatch):
 def parse(*words: str, **settings: Any) -> Any:
     """What ``--size`` is after these words."""
     parser = argparse.ArgumentParser()
-    add_option(parser, "-s", "--size", help="how much", **{"type": int, "default": 1, **settings})
+    given = {"type": int, "default": 1, **settings}
+    if "action" in given:
+        given = {"action": given["action"]}
+    add_option(parser, "-s", "--size", help="how much", **given)
     return parser.parse_args(words).size
 
 
@@ -66,6 +69,22 @@ def test_the_variable_is_named_after_the_long_flag(monkeypatch):
     parser = argparse.ArgumentParser()
     add_server_options(parser)
     assert parser.parse_args([]).drain_timeout == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1", True), ("true", True), ("YES", True), ("on", True), ("0", False), ("", False),
+     ("no", False), ("Off", False), ("false", False)],
+)  # fmt: skip
+def test_a_switch_from_the_environment(monkeypatch, text, expected):
+    monkeypatch.setenv("MADRPC_SIZE", text)
+    assert parse(action="store_true") is expected
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused(monkeypatch, capsys):
+    monkeypatch.setenv("MADRPC_SIZE", "maybe")
+    message = refused(capsys, lambda: parse(action="store_true"))
+    assert "MADRPC_SIZE: 'maybe' is neither 1 nor 0" in message
 
 
 def test_help_shows_the_default_and_the_variable(monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madrpc.errors import MethodNotFound, NoNodeAvailable
-from madrpc.policy.balancer import Balancer, NodeState, method_not_found
+from madrpc.policy.balancer import Balancer, NodeState
 
 
 def balancer(**nodes: str) -> Balancer:
@@ -104,25 +104,6 @@ def test_reasons_are_given_for_three_nodes_at_most():
     with pytest.raises(NoNodeAvailable) as caught:
         found.pick("f")
     assert caught.value.message.count("refused") == 3
-
-
-def test_similar_names_are_the_closest_first_and_three_at_most():
-    names = ["add", "addd", "adds", "added", "zzz"]
-    error = method_not_found("addd", names)
-    assert error.data["similar"][0] == "addd"
-    assert len(error.data["similar"]) == 3
-    assert "did you mean 'addd'?" in error.message
-
-
-def test_without_a_similar_name_the_message_says_where_to_look():
-    error = method_not_found("qqq", ["add"])
-    assert error.data == {"similar": []}
-    assert "madrpc methods" in error.message
-
-
-def test_the_longest_name_costs_no_more_than_its_first_letters():
-    error = method_not_found("a" * 64 + "b" * 191, ["a" * 64])
-    assert error.data["similar"] == ["a" * 64]
 
 
 @pytest.mark.parametrize("method", ["__proto__", "", "x" * 255, "é\0"])
