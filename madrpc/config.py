@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from madrpc.address import Address
 
 __all__ = [
+    "AUTH_TIMEOUT_S",
     "CLIENT_GRACE_S",
     "CONNECT_TIMEOUT_S",
     "DEFAULT_CALL_TIMEOUT_S",
@@ -40,6 +41,8 @@ __all__ = [
     "NodeConfig",
     "OrchestratorConfig",
     "PoolConfig",
+    "Security",
+    "TlsFiles",
 ]
 
 #: What sandboxes workers.
@@ -71,6 +74,8 @@ PEER_TIMEOUT_S = 30
 #: A frame that has begun must be complete after ``FRAME_TIMEOUT_S`` and one second more for each
 #: ``FRAME_BYTES_PER_S`` of its size: 74 s for 16 MiB, which a 2 Mbit/s line manages.
 FRAME_TIMEOUT_S = 10
+#: So long a caller has for the TLS handshake and for showing its token.
+AUTH_TIMEOUT_S = 10
 FRAME_BYTES_PER_S = 256 * 1024
 #: Attempts for one call, the first included, each on another node while there is one.
 MAX_ATTEMPTS = 3
@@ -153,6 +158,35 @@ class PoolConfig:
 
 
 @dataclass(frozen=True)
+class TlsFiles:
+    """Certificate files in PEM form.
+
+    Attributes:
+        cert: this side's certificate, with those that lead to its authority.
+        key: its private key, where that is not in the same file.
+        ca: the authority that the other side's certificate must come from. A server that has one
+            requires certificates from its callers.
+    """
+
+    cert: str | None = None
+    key: str | None = None
+    ca: str | None = None
+
+
+@dataclass(frozen=True)
+class Security:
+    """How the two ends of a connection make sure of each other.
+
+    Attributes:
+        token: what a caller has to show; a server shows it to the servers that it calls itself.
+        tls: certificates; with any of them every connection is encrypted.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    tls: TlsFiles | None = None
+
+
+@dataclass(frozen=True)
 class ListenerConfig:
     """Where a server listens and what it accepts.
 
@@ -163,6 +197,8 @@ class ListenerConfig:
         write_stall_s: a peer that takes no byte of its answers for this long is cut off.
         frame_timeout_s: so is one that takes longer over a frame, and a second more for each
             ``FRAME_BYTES_PER_S`` of it.
+        security: what callers have to show, and what this server shows to those it calls.
+        rate_limit: calls a second that one client address may make; None for any number.
     """
 
     bind: Address
@@ -170,6 +206,8 @@ class ListenerConfig:
     max_connections: int = 4096
     write_stall_s: float = 10.0
     frame_timeout_s: float = FRAME_TIMEOUT_S
+    security: Security = field(default_factory=Security)
+    rate_limit: float | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ _MODULES = {
     "methods": "remote",
     "check": "local",
     "run": "local",
+    "tls": "certificates",
 }
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "node",
     "orchestrator",
     "run",
+    "tls",
     "up",
 ]
 
@@ -80,6 +81,11 @@ def info() -> argparse.ArgumentParser:
 def methods() -> argparse.ArgumentParser:
     """The page about ``madrpc methods``."""
     return _command("methods")
+
+
+def tls() -> argparse.ArgumentParser:
+    """The page about ``madrpc tls``."""
+    return _command("tls")
 
 
 def _command(name: str) -> argparse.ArgumentParser:

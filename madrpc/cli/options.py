@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from madrpc.address import Address, AddressError, NodeSource, parse_address, parse_node_source
-from madrpc.config import DEFAULT_MAX_FRAME, MAX_FRAME_CEILING
+from madrpc.config import DEFAULT_MAX_FRAME, MAX_FRAME_CEILING, Security, TlsFiles
+from madrpc.errors import Unauthenticated
 
 __all__ = [
     "add_client_options",
@@ -19,9 +20,12 @@ __all__ = [
     "node_source",
     "positive_float",
     "positive_int",
+    "security_of",
 ]
 
 _PREFIX = "MADRPC_"
+#: A token is a part of a call's meta, which servers read up to 4096 bytes of.
+_LONGEST_TOKEN = 1000
 _ON = ("1", "true", "yes", "on")
 _OFF = ("", "0", "false", "no", "off")
 
@@ -166,6 +170,19 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         default=30.0,
         help="seconds that accepted calls get to finish after SIGTERM",
     )
+    add_security_options(
+        parser,
+        "callers must show this server",
+        "this server's certificate; with it, connections use TLS",
+        "authority that certificates must come from; callers then need one too",
+    )
+    add_option(
+        parser,
+        "--rate-limit",
+        type=positive_float,
+        metavar="N",
+        help="calls a second that one client address may make; more are told to come back later",
+    )
     add_option(
         parser,
         "--log-level",
@@ -193,3 +210,52 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         help="seconds until the call gives up",
     )
+    add_security_options(
+        parser,
+        "the server wants",
+        "this client's certificate, for servers that want one",
+        "authority that the server's certificate must come from; with it, the connection uses TLS",
+    )
+
+
+def add_security_options(
+    parser: argparse.ArgumentParser, token: str, cert: str, authority: str
+) -> None:
+    """A token and certificates, in files: what is on a command line, every user can read."""
+    add_option(parser, "--auth-token-file", metavar="FILE", help=f"file whose first line {token}")
+    add_option(parser, "--tls-cert", metavar="FILE", help=f"{cert} (PEM)")
+    add_option(
+        parser, "--tls-key", metavar="FILE", help="its private key, if not in the same file (PEM)"
+    )
+    add_option(parser, "--tls-ca", metavar="FILE", help=f"{authority} (PEM)")
+
+
+def security_of(options: argparse.Namespace) -> Security:
+    """What these options say.
+
+    Raises:
+        Unauthenticated: the token file is no good.
+    """
+    token = _read_token(options.auth_token_file) if options.auth_token_file else None
+    files = TlsFiles(options.tls_cert, options.tls_key, options.tls_ca)
+    if files.key is not None and files.cert is None:
+        raise Unauthenticated("--tls-key without --tls-cert; a key is of no use alone")
+    return Security(token, None if files == TlsFiles() else files)
+
+
+def _read_token(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            token = file.readline(_LONGEST_TOKEN + 1).strip()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Unauthenticated(f"cannot read the token file {path}: {reason}") from None
+    except UnicodeDecodeError:
+        raise Unauthenticated(f"the token file {path} is not UTF-8 text") from None
+    if not token:
+        raise Unauthenticated(
+            f"the token file {path} has an empty first line; fill it with 'openssl rand -hex 32'"
+        )
+    if len(token) > _LONGEST_TOKEN:
+        raise Unauthenticated(f"the token in {path} is longer than {_LONGEST_TOKEN} characters")
+    return token

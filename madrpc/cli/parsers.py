@@ -26,6 +26,7 @@ __all__ = [
     "node_parser",
     "orchestrator_parser",
     "run_parser",
+    "tls_parser",
     "up_parser",
 ]
 
@@ -217,6 +218,37 @@ def methods_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def tls_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc tls``."""
+    parser = _parser(
+        "tls",
+        "Make certificates for a cluster: a small authority (ca.pem), one certificate for all "
+        "servers (server.pem, server-key.pem) and one for clients (client.pem, client-key.pem).",
+        "Example: madrpc tls init certs --name node1.example.org; then start every server with "
+        "--tls-ca certs/ca.pem --tls-cert certs/server.pem --tls-key certs/server-key.pem. The "
+        "authority's own key is not kept, so 'tls init' into a new folder replaces all of them.",
+    )
+    parser.add_argument("action", choices=("init",), help="init makes the files")
+    parser.add_argument("folder", metavar="DIR", help="folder to put them in; made if missing")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="names",
+        help="host name or IP address of a server, besides localhost, 127.0.0.1 and ::1; may be "
+        "repeated",
+    )
+    parser.add_argument(
+        "--days",
+        type=positive_int,
+        default=825,
+        metavar="N",
+        help="days until the certificates expire (default: 825)",
+    )
+    return parser
+
+
 def _add_balance(parser: argparse.ArgumentParser) -> None:
     add_option(
         parser,
@@ -300,6 +332,7 @@ COMMANDS = {
     "run": (run_parser, "run one function of a script, with no server"),
     "info": (info_parser, "show what a server is"),
     "methods": (methods_parser, "list the functions of a server"),
+    "tls": (tls_parser, "make certificates for a cluster"),
 }
 ALIASES = {"orch": "orchestrator"}
 

@@ -8,7 +8,9 @@ import sys
 from typing import Any
 
 from madrpc.cli.arguments import parse_arguments
+from madrpc.cli.options import security_of
 from madrpc.client.client import Client
+from madrpc.config import TlsFiles
 
 __all__ = ["print_json", "run_call", "run_info", "run_methods"]
 
@@ -51,7 +53,16 @@ def run_info(options: argparse.Namespace) -> int:
 
 
 def _client(options: argparse.Namespace) -> Client:
-    return Client(str(options.address), timeout=options.timeout)
+    security = security_of(options)
+    tls = security.tls or TlsFiles()
+    return Client(
+        str(options.address),
+        timeout=options.timeout,
+        token=security.token,
+        tls_ca=tls.ca,
+        tls_cert=tls.cert,
+        tls_key=tls.key,
+    )
 
 
 def _info_lines(info: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from gevent.event import Event
 
 from madrpc.address import Address
 from madrpc.cli.logs import configure_logging
+from madrpc.cli.options import security_of
 from madrpc.config import (
     SANDBOX,
     EngineLimits,
@@ -23,6 +24,7 @@ from madrpc.config import (
     NodeConfig,
     OrchestratorConfig,
     PoolConfig,
+    Security,
 )
 from madrpc.errors import ScriptError
 from madrpc.links.listener import bind_error
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Server(Protocol):
@@ -55,7 +58,7 @@ def run_node(options: argparse.Namespace) -> int:
     node = Node(
         NodeConfig(
             scripts=tuple(options.scripts),
-            listener=ListenerConfig(options.bind, options.max_frame),
+            listener=_listener(options),
             pool=PoolConfig(
                 size,
                 options.queue_size or max(1024, 16 * size),
@@ -85,6 +88,20 @@ def run_node(options: argparse.Namespace) -> int:
     return _serve(node, options, ready)
 
 
+def _listener(options: argparse.Namespace) -> ListenerConfig:
+    """What the options of both servers say of their port."""
+    security = security_of(options)
+    if security == Security() and options.bind.host not in _LOOPBACK:
+        log.warning(
+            "%s is open to other machines without a token or TLS: whoever reaches it may call "
+            "every function; see --auth-token-file and --tls-cert, or bind to 127.0.0.1",
+            options.bind,
+        )
+    return ListenerConfig(
+        options.bind, options.max_frame, security=security, rate_limit=options.rate_limit
+    )
+
+
 def _sandbox(wanted: str) -> str:
     """What sandboxes the workers, or why nothing does.
 
@@ -112,7 +129,7 @@ def run_orchestrator(options: argparse.Namespace) -> int:
     orchestrator = Orchestrator(
         OrchestratorConfig(
             nodes=tuple(map(str, options.nodes or ())),
-            listener=ListenerConfig(options.bind, options.max_frame),
+            listener=_listener(options),
             drain_timeout_s=options.drain_timeout,
             balance=options.balance,
         )

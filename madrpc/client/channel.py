@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+import ssl
 import threading
 import time
 
@@ -15,6 +16,7 @@ from madrpc.config import CLIENT_GRACE_S, CONNECT_TIMEOUT_S
 from madrpc.errors import ClientClosed
 from madrpc.protocol.messages import Response, cancel_frame, request_head
 from madrpc.protocol.session import CallerSession
+from madrpc.tls import refused
 
 __all__ = ["Channel", "ChannelPool"]
 
@@ -53,6 +55,8 @@ class Channel:
             raise call.timeout_error() from error
         except OSError as error:
             self.close()
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                raise refused(error) from error
             raise self._session.loss((error.strerror or str(error)).lower()) from error
         except BaseException:
             self._abandon(id)
@@ -62,8 +66,9 @@ class Channel:
         """Whether the server has closed the connection, or sent what nobody asked for."""
         try:
             self._sock.settimeout(0)
-            self._sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
+            # TLS cannot peek; but whatever there is to read, the channel is of no more use.
+            self._sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
             return False
         except OSError:
             pass

@@ -16,7 +16,8 @@ from madrpc.client.endpoints import Endpoints
 from madrpc.client.mapping import run_map
 from madrpc.client.pipeline import Pipeline
 from madrpc.client.progress import with_progress
-from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME
+from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME, Security, TlsFiles
+from madrpc.credentials import Credentials
 from madrpc.errors import ClientClosed, ConnectionFailed, MadrpcError, from_wire
 from madrpc.protocol.messages import unpack_response_tail
 
@@ -45,9 +46,15 @@ class Client:
             threads are served by one multiplexed connection, so this bounds sockets, not calls.
         timeout: deadline of a call in seconds when the call names none; None is no deadline.
         max_frame: largest message sent or accepted, in bytes.
+        token: what servers with ``--auth-token-file`` want to see.
+        tls_ca: file with the authority that servers' certificates come from; with this or
+            ``tls_cert`` connections use TLS.
+        tls_cert: file with this client's certificate, for servers that want one.
+        tls_key: file with its private key, where that is not in ``tls_cert``.
 
     Raises:
         AddressError: an address cannot be read.
+        Unauthenticated: a certificate file cannot be used.
     """
 
     def __init__(
@@ -57,11 +64,16 @@ class Client:
         max_connections: int = 10,
         timeout: float | None = DEFAULT_CALL_TIMEOUT_S,
         max_frame: int = DEFAULT_MAX_FRAME,
+        token: str | None = None,
+        tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
     ) -> None:
         if max_connections < 1:
             raise ValueError(f"max_connections must be at least 1, not {max_connections}")
         self.timeout = _checked_timeout(timeout)
-        self._endpoints = Endpoints(addresses)
+        tls = TlsFiles(tls_cert, tls_key, tls_ca) if tls_ca or tls_cert else None
+        self._endpoints = Endpoints(addresses, Credentials(Security(token, tls)))
         self._max_connections = max_connections
         self._max_frame = max_frame
         self._closed = False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Sequence
 
 from madrpc.address import Address, parse_address
-from madrpc.config import CONNECT_TIMEOUT_S
+from madrpc.config import CONNECT_TIMEOUT_S, Security
+from madrpc.credentials import Credentials
 from madrpc.errors import ConnectionFailed
 from madrpc.tcp import tune
+from madrpc.tls import refused
 
 __all__ = ["Endpoints", "connect_error"]
 
@@ -20,11 +23,14 @@ class Endpoints:
         AddressError: a text is not an address.
     """
 
-    def __init__(self, addresses: str | Sequence[str]) -> None:
+    def __init__(
+        self, addresses: str | Sequence[str], credentials: Credentials | None = None
+    ) -> None:
         texts = [addresses] if isinstance(addresses, str) else list(addresses)
         if not texts:
             raise ConnectionFailed("the client got no address; give it one such as 127.0.0.1:8080")
         self.addresses = [parse_address(text) for text in texts]
+        self.credentials = credentials or Credentials(Security())
         self._current = 0
 
     def __repr__(self) -> str:
@@ -48,6 +54,7 @@ class Endpoints:
 
         Raises:
             ConnectionFailed: none does.
+            Unauthenticated: one does, and TLS with it fails.
         """
         reasons = []
         for _ in self.addresses:
@@ -59,8 +66,25 @@ class Endpoints:
                 self.failed(address)
             else:
                 tune(sock)
-                return sock, address
+                return self._greet(sock, address), address
         raise connect_error(*reasons[0])
+
+    def _greet(self, sock: socket.socket, address: Address) -> socket.socket:
+        """Begin TLS and show the token, as far as there are such."""
+        try:
+            if self.credentials.context is not None:
+                sock = self.credentials.context.wrap_socket(sock, server_hostname=address.host)
+            if self.credentials.hello:
+                sock.sendall(self.credentials.hello)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, ssl.SSLError):
+                raise refused(error) from error
+            if isinstance(error, OSError):
+                self.failed(address)
+                raise connect_error(address, error) from error
+            raise
+        return sock
 
 
 def connect_error(address: Address, error: OSError | UnicodeError) -> ConnectionFailed:

@@ -24,11 +24,19 @@ from madrpc.client.attempts import NOT_IN_FLIGHT, PendingCall
 from madrpc.client.endpoints import Endpoints, connect_error
 from madrpc.client.liveness import HEALTH, PROBE_TIMEOUT_S, SILENCE_S, health_request
 from madrpc.config import CLIENT_GRACE_S, CONNECT_TIMEOUT_S
-from madrpc.errors import ConnectionFailed, MadrpcError, Overloaded, ProtocolError, from_wire
+from madrpc.errors import (
+    ConnectionFailed,
+    MadrpcError,
+    Overloaded,
+    ProtocolError,
+    Unauthenticated,
+    from_wire,
+)
 from madrpc.policy.timing import DeadlineTable
 from madrpc.protocol.messages import Response, cancel_frame, request_head, unpack_response_tail
 from madrpc.protocol.session import CallerSession
 from madrpc.tcp import tune
+from madrpc.tls import TlsSession
 
 __all__ = ["Pipeline"]
 
@@ -64,6 +72,9 @@ class Pipeline:
         self._address: Address | None = None
         self._connect_by: float | None = None
         self._out = bytearray()
+        #: With TLS, what of it is encrypted already.
+        self._wire = bytearray()
+        self._tls: TlsSession | None = None
         self._window = float(_MOST_IN_FLIGHT)
         self._silent_since = 0.0
         self._health_by: float | None = None
@@ -120,9 +131,9 @@ class Pipeline:
         """Cancel what is in flight and disconnect."""
         for call in self._in_flight():
             self._out += cancel_frame(call.id)
-        if self._sock is not None and self._connect_by is None and self._out:
+        if self._sock is not None and self._connect_by is None and (wire := self._encrypted()):
             try:
-                self._sock.send(self._out)
+                self._sock.send(wire)
             except OSError:
                 pass  # the server notices the closed connection instead
         self._disconnect()
@@ -149,13 +160,25 @@ class Pipeline:
                 self._out += request_head(call.id, call.ms_left(), len(call.tail)) + call.tail
         self._flush()
 
+    def _encrypted(self) -> bytearray:
+        """What is to be sent, as the socket gets it."""
+        tls = self._tls
+        if tls is None:
+            return self._out
+        if tls.is_open and self._out:
+            tls.write(bytes(self._out))
+            self._out.clear()
+        self._wire += tls.take()
+        return self._wire
+
     def _flush(self) -> None:
-        if not self._out or self._sock is None:
+        wire = self._encrypted()
+        if not wire or self._sock is None:
             return
         try:
-            sent = self._sock.send(self._out)
-            del self._out[:sent]
-            if self._out:
+            sent = self._sock.send(wire)
+            del wire[:sent]
+            if wire:
                 # A long upload that moves is a sign of life too.
                 self._silent_since, self._health_by = _now(), None
         except BlockingIOError:
@@ -169,7 +192,7 @@ class Pipeline:
         """Wait for the socket, the wake descriptor or the clock; True if woken."""
         poller = select.poll()
         if self._sock is not None:
-            writing = self._out or self._connect_by is not None
+            writing = self._encrypted() or self._connect_by is not None
             poller.register(self._sock, _READ | (_WRITE if writing else 0))
         if self._wake_fd is not None:
             poller.register(self._wake_fd, _READ)
@@ -203,6 +226,13 @@ class Pipeline:
             self._broken("the server closed the connection")
             return
         self._silent_since, self._health_by = _now(), None
+        if self._tls is not None:
+            try:
+                data = self._tls.receive(data)
+            except Unauthenticated as error:
+                self._flush()
+                self._broken(error.message, error)
+                return
         for call, response in self._session.receive(data):
             if call is not HEALTH:
                 self._answered(call, response)
@@ -236,6 +266,9 @@ class Pipeline:
             self._unreachable(connect_error(self._address, OSError(code, os.strerror(code))))
         else:
             self._connect_by = None
+            credentials = self._endpoints.credentials
+            self._tls = credentials.session(self._address.host)
+            self._out += credentials.hello
 
     def _unreachable(self, error: ConnectionFailed) -> None:
         """Count a failed connection as an attempt of every call that waits for it."""
@@ -245,8 +278,8 @@ class Pipeline:
             call.attempts += 1
             self._failed(call, error)
 
-    def _broken(self, reason: str) -> None:
-        error = self._session.loss(reason)
+    def _broken(self, reason: str, error: MadrpcError | None = None) -> None:
+        error = error or self._session.loss(reason)
         calls = self._in_flight()
         self._disconnect()
         for call in calls:
@@ -261,6 +294,8 @@ class Pipeline:
         self._connect_by = None
         self._health_by = None
         self._out.clear()
+        self._wire.clear()
+        self._tls = None
         self._session = CallerSession(self._max_frame)
 
     # --------------------------------------------------------- finishing

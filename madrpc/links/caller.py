@@ -13,6 +13,7 @@ from gevent import socket
 from madrpc.links.stream import Stream
 from madrpc.protocol.messages import Response, cancel_frame, request_head
 from madrpc.protocol.session import CallerSession
+from madrpc.tls import TlsSession
 
 __all__ = ["CallerLink"]
 
@@ -26,6 +27,8 @@ class CallerLink:
         on_answer: called with the request's token and its answer.
         on_lost: called once with the reason and the tokens that never got an answer.
         stall_s: a peer that takes no byte for this long is cut off.
+        tls: encrypts the connection, if given.
+        hello: a frame to send first.
     """
 
     __slots__ = ("_on_answer", "_on_lost", "_session", "_stream")
@@ -37,11 +40,15 @@ class CallerLink:
         on_answer: Callable[[Any, Response], None],
         on_lost: Callable[[str, list[Any]], None],
         stall_s: float,
+        tls: TlsSession | None = None,
+        hello: bytes = b"",
     ) -> None:
         self._session = CallerSession(max_frame)
         self._on_answer = on_answer
         self._on_lost = on_lost
-        self._stream = Stream(sock, self._on_data, self._on_eof, self._on_closed, stall_s)
+        self._stream = Stream(sock, self._on_data, self._on_eof, self._on_closed, stall_s, tls=tls)
+        if hello:
+            self._stream.write(hello)
 
     def __repr__(self) -> str:
         return f"<CallerLink {self._session} {self._stream}>"
@@ -80,7 +87,9 @@ class CallerLink:
         for token, response in self._session.receive(data):
             on_answer(token, response)
         if self._session.error is not None:
-            self._stream.close(self._session.error.message)
+            refusal = self._session.refusal
+            prefix = "" if refusal is None else f"{refusal.name}: "
+            self._stream.close(prefix + self._session.error.message)
 
     def _on_eof(self) -> None:
         self._stream.close("the peer closed the connection")

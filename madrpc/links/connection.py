@@ -14,27 +14,43 @@ machine of one that is gone answers with a reset, which cancels its calls.
 
 from __future__ import annotations
 
+import hmac
 import logging
+import math
+import time
 from typing import Protocol
 
 from gevent import socket
 
-from madrpc.config import FRAME_BYTES_PER_S, ListenerConfig
-from madrpc.errors import Cancelled, MadrpcError, PayloadTooLarge, ProtocolError
+from madrpc.config import AUTH_TIMEOUT_S, FRAME_BYTES_PER_S, ListenerConfig
+from madrpc.errors import (
+    Cancelled,
+    MadrpcError,
+    Overloaded,
+    PayloadTooLarge,
+    ProtocolError,
+    Unauthenticated,
+)
 from madrpc.links.stream import Stream
+from madrpc.policy.ratelimit import RateLimit
 from madrpc.protocol.messages import (
     REQUEST_HEAD,
     Cancel,
     MalformedMessage,
     Request,
     error_tail,
+    meta_of,
     response_head,
+    without_token,
 )
 from madrpc.protocol.session import ServerSession
+from madrpc.tls import TlsSession
 
 __all__ = ["Cancellable", "Connection", "Handler"]
 
 log = logging.getLogger(__name__)
+
+_now = time.monotonic
 
 #: While this much waits to be read by a peer, no more requests are taken from it.
 _PAUSE_BYTES = 4 * 1024 * 1024
@@ -76,6 +92,7 @@ class Owner(Protocol):
 
     config: ListenerConfig
     handler: Handler
+    rate: RateLimit | None
 
     def forget(self, connection: Connection) -> None:
         """The connection has ended."""
@@ -84,10 +101,28 @@ class Owner(Protocol):
 class Connection:
     """One peer: its stream, its unanswered requests, and the only way to answer them."""
 
-    __slots__ = ("_begun", "_ended", "_max_frame", "_owner", "_session", "_stream", "peer")
+    __slots__ = (
+        "_age_s",
+        "_begun",
+        "_ended",
+        "_host",
+        "_max_frame",
+        "_owner",
+        "_session",
+        "_stream",
+        "_token",
+        "_trusted",
+        "peer",
+    )
 
-    def __init__(self, owner: Owner, sock: socket.socket, peer: str) -> None:
+    def __init__(
+        self, owner: Owner, sock: socket.socket, peer: str, tls: TlsSession | None = None
+    ) -> None:
         self._owner = owner
+        self._token = owner.config.security.token
+        self._trusted = self._token is None
+        self._age_s = 0
+        self._host = peer.rpartition(":")[0]
         self._max_frame = owner.config.max_frame
         self._session = ServerSession(self._max_frame)
         self._ended = False
@@ -100,6 +135,7 @@ class Connection:
             self._on_closed,
             owner.config.write_stall_s,
             _PAUSE_BYTES,
+            tls,
         )
 
     def __repr__(self) -> str:
@@ -155,7 +191,15 @@ class Connection:
         self._stream.close_when_sent(error.message, linger=True)
 
     def grow_older(self) -> None:
-        """Close if the peer takes too long over one frame; the owner calls this once a second."""
+        """Close if the peer takes too long over one frame, or over showing who it is.
+
+        The owner calls this once a second.
+        """
+        if not self._trusted:
+            self._age_s += 1
+            if self._age_s > AUTH_TIMEOUT_S:
+                self.abort("the peer showed no token")
+                return
         if self._stream.paused or self._session.error is not None:
             return
         age_s, size = self._session.grow_older()
@@ -188,6 +232,10 @@ class Connection:
     def _serve(self, request: Request) -> None:
         in_flight = self._session.in_flight
         id = request.id
+        if self._token is not None:
+            if not self._trusted and not self._trust(request):
+                return
+            request.tail = without_token(request.tail)
         if id in in_flight:
             self._refuse(id, ProtocolError(f"id {id} is in flight already; wait for its answer"))
             return
@@ -196,10 +244,30 @@ class Connection:
             size = len(request.tail) + REQUEST_HEAD
             self._refuse(id, _request_too_large(size, self._max_frame))
             return
+        if self._owner.rate is not None and not request.method.startswith("_"):
+            wait_s = self._owner.rate.take(self._host, _now())
+            if wait_s:
+                self._refuse(id, _too_fast(wait_s))
+                return
         in_flight[id] = _UNANSWERED
         pending = self._owner.handler.handle(self, request)
         if pending is not None and id in in_flight:
             in_flight[id] = pending
+
+    def _trust(self, request: Request) -> bool:
+        """Look at the token that the first request must carry."""
+        token = meta_of(request.tail).get("token")
+        given = token.encode("utf-8", "replace") if isinstance(token, str) else b""
+        assert self._token is not None
+        if hmac.compare_digest(given, self._token.encode()):
+            self._trusted = True
+            return True
+        error = _not_the_token() if given else _no_token()
+        log.warning("closing %s: %s", self.peer, error.message)
+        self._session.give_up()
+        self._refuse(request.id, error)
+        self._stream.close_when_sent(error.message, linger=True)
+        return False
 
     def _cancel(self, id: int) -> None:
         pending = self._session.in_flight.get(id)
@@ -233,8 +301,29 @@ class Connection:
         unanswered = list(self._session.in_flight.values())
         self._session.in_flight.clear()
         self._owner.forget(self)
+        if reason.startswith("TLS: "):
+            log.warning("closing %s: %s", self.peer, reason)
         for pending in unanswered:
             pending.cancel()
+
+
+def _no_token() -> Unauthenticated:
+    return Unauthenticated(
+        "this server wants a token and the first request shows none; give one with "
+        "--auth-token-file"
+    )
+
+
+def _not_the_token() -> Unauthenticated:
+    return Unauthenticated("the token is not this server's; check the file in --auth-token-file")
+
+
+def _too_fast(wait_s: float) -> Overloaded:
+    wait_ms = math.ceil(wait_s * 1000)
+    return Overloaded(
+        f"this client makes more calls a second than --rate-limit allows; again in {wait_ms} ms",
+        {"retry_after_ms": wait_ms},
+    )
 
 
 def _answer_too_large(size: int, limit: int) -> PayloadTooLarge:

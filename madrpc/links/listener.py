@@ -15,7 +15,10 @@ from madrpc.config import ListenerConfig
 from madrpc.errors import Overloaded
 from madrpc.links.connection import Connection, Handler
 from madrpc.links.files import connections_that_fit
+from madrpc.policy.ratelimit import RateLimit
+from madrpc.protocol.messages import refusal_frame
 from madrpc.tcp import tune
+from madrpc.tls import TlsSession, server_context, speaks_tls
 
 __all__ = ["Listener", "bind_error"]
 
@@ -25,10 +28,15 @@ _ACCEPT_BACKLOG = 1024
 _TICK_S = 1.0
 #: Connections above the limit that are being told so; any more are just closed.
 _REFUSED_AT_ONCE = 64
+_SPEAKS_TLS = refusal_frame(speaks_tls())
 
 
 class Listener:
-    """Accepts connections and serves their requests with one handler."""
+    """Accepts connections and serves their requests with one handler.
+
+    Raises:
+        Unauthenticated: a certificate file cannot be used.
+    """
 
     def __init__(self, config: ListenerConfig, handler: Handler) -> None:
         self.config = config
@@ -39,6 +47,9 @@ class Listener:
         self._server: Any = None
         self._ticker: gevent.Greenlet[..., None] | None = None
         self._refused: set[Connection] = set()
+        self.rate = RateLimit(config.rate_limit) if config.rate_limit is not None else None
+        tls = config.security.tls
+        self._tls = server_context(tls) if tls is not None else None
 
     def __repr__(self) -> str:
         return f"<Listener {self.address}, {len(self.connections)} connections>"
@@ -96,7 +107,8 @@ class Listener:
         # The server closes the socket object it passed when this returns; the descriptor goes on.
         own = socket.socket(sock.family, sock.type, fileno=sock.detach())
         tune(own)
-        connection = Connection(self, own, f"{peer[0]}:{peer[1]}" if peer else "local")
+        tls = TlsSession(self._tls, plain_answer=_SPEAKS_TLS) if self._tls is not None else None
+        connection = Connection(self, own, f"{peer[0]}:{peer[1]}" if peer else "local", tls)
         if len(self.connections) < self.max_connections:
             self.connections.add(connection)
         elif len(self._refused) < _REFUSED_AT_ONCE:

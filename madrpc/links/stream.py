@@ -24,6 +24,9 @@ from typing import Any
 import gevent
 from gevent import socket
 
+from madrpc.errors import Unauthenticated
+from madrpc.tls import TlsSession
+
 __all__ = ["Stream"]
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,10 @@ _READ, _WRITE = 1, 2
 _AGAIN = (EAGAIN, EWOULDBLOCK, EINTR)
 
 
+def _ignore(_data: bytes = b"") -> None:
+    pass
+
+
 class Stream:
     """A connected socket.
 
@@ -52,6 +59,7 @@ class Stream:
         stall_s: a peer that takes no byte for this long is cut off.
         pause_above: while more bytes than this wait to be taken, nothing is read from the peer.
             Only one end of a connection may set it, or both could wait for each other.
+        tls: encrypts what passes through, if given.
     """
 
     __slots__ = (
@@ -68,6 +76,8 @@ class Stream:
         "_sock",
         "_stall_s",
         "_stalled",
+        "_tls",
+        "_unsent",
         "_writer",
         "closed",
         "paused",
@@ -82,6 +92,7 @@ class Stream:
         on_closed: Callable[[str], None],
         stall_s: float,
         pause_above: int = sys.maxsize,
+        tls: TlsSession | None = None,
     ) -> None:
         self._sock = sock
         self._on_data = on_data
@@ -89,7 +100,9 @@ class Stream:
         self._on_closed = on_closed
         self._stall_s = stall_s
         self._pause_above = pause_above
-        self._out: list[bytes | memoryview] = []
+        self._out: list[bytes] = []
+        self._unsent: bytes | memoryview = b""
+        self._tls = tls
         self._scheduled = False
         self._stalled: Any = None
         self._gone_check: Any = None
@@ -102,6 +115,8 @@ class Stream:
         self._reader: Any = self._loop.io(sock.fileno(), _READ)
         self._writer: Any = None
         self._reader.start(self._readable)
+        if tls is not None:
+            self._schedule()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
@@ -115,9 +130,7 @@ class Stream:
         if tail:
             self._out.append(tail)
         self.pending_bytes += len(head) + len(tail)
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.run_callback(self._flush)
+        self._schedule()
         if self.pending_bytes > self._pause_above:
             self.paused = True
             self._reader.stop()
@@ -133,6 +146,7 @@ class Stream:
                 watcher.close()
         self._reader = self._writer = self._stalled = self._gone_check = None
         self._out.clear()
+        self._unsent = b""
         self._sock.close()
         self._on_closed(reason)
 
@@ -194,13 +208,33 @@ class Stream:
                 self.close(error.strerror or str(error))
             return
         try:
-            if data:
+            if data and self._tls is not None:
+                self._decrypt(self._tls, data)
+            elif data:
                 self._on_data(data)
             else:
                 self._end_of_input()
         except Exception:
             log.exception("a connection failed on what its peer sent")
             self.close("internal error")
+
+    def _decrypt(self, tls: TlsSession, data: bytes) -> None:
+        try:
+            plain = tls.receive(data)
+        except Unauthenticated as error:
+            # What waits can never be sent; the alert can, and tells the peer what is wrong.
+            self._out = [tls.take()]
+            self.pending_bytes = len(self._out[0])
+            self._tls = None
+            self._on_data, self._on_eof = _ignore, _ignore
+            self._schedule()
+            self.close_when_sent(error.message, linger=True)
+            return
+        self._schedule()
+        if plain:
+            self._on_data(plain)
+        if tls.is_ended and not self.closed:
+            self._end_of_input()
 
     def _end_of_input(self) -> None:
         self._input_ended = True
@@ -210,8 +244,7 @@ class Stream:
     def _flush(self) -> None:
         """Send what is queued, as far as the socket takes it."""
         self._scheduled = False
-        while self._out and not self.closed:
-            batch = self._take_batch()
+        while not self.closed and (batch := self._next_batch()):
             try:
                 sent = self._sock.send(batch)
             except OSError as error:
@@ -223,7 +256,7 @@ class Stream:
             if self.paused and self.pending_bytes <= self._pause_above // 2:
                 self._resume()
             if sent < len(batch):
-                self._out.insert(0, memoryview(batch)[sent:])
+                self._unsent = memoryview(batch)[sent:]
                 self._wait_writable(progress=sent > 0)
                 return
         if self._stalled is not None and not self.closed:
@@ -235,7 +268,23 @@ class Stream:
         if not self._input_ended:
             self._reader.start(self._readable)
 
-    def _take_batch(self) -> bytes | memoryview:
+    def _next_batch(self) -> bytes | memoryview:
+        """What the socket gets next."""
+        if self._unsent:
+            batch, self._unsent = self._unsent, b""
+            return batch
+        tls = self._tls
+        if tls is None:
+            return self._take_batch() if self._out else b""
+        if self._out and tls.is_open:
+            plain = self._take_batch()
+            tls.write(plain)
+            self.pending_bytes -= len(plain)
+        cipher = tls.take()
+        self.pending_bytes += len(cipher)
+        return cipher
+
+    def _take_batch(self) -> bytes:
         out = self._out
         if len(out) == 1:
             return out.pop()
@@ -248,6 +297,12 @@ class Stream:
         batch = b"".join(out[:taken])
         del out[:taken]
         return batch
+
+    def _schedule(self) -> None:
+        """Send at the end of this turn."""
+        if not self._scheduled and not self.closed:
+            self._scheduled = True
+            self._loop.run_callback(self._flush)
 
     def _wait_writable(self, *, progress: bool) -> None:
         self._scheduled = True

@@ -26,6 +26,7 @@ from gevent.event import AsyncResult, Event
 
 from madrpc.address import parse_address
 from madrpc.config import CONNECT_TIMEOUT_S, INFO_TIMEOUT_S, MAX_FRAME_CEILING
+from madrpc.credentials import Credentials
 from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, from_wire
 from madrpc.links.caller import CallerLink
 from madrpc.policy.balancer import NodeRecord
@@ -87,8 +88,11 @@ _PROBE = _Probe()
 class Upstream:
     """A lasting connection to one server."""
 
-    def __init__(self, record: NodeRecord, max_frame: int, owner: UpstreamOwner) -> None:
+    def __init__(
+        self, record: NodeRecord, max_frame: int, owner: UpstreamOwner, credentials: Credentials
+    ) -> None:
         self.record = record
+        self._credentials = credentials
         self.link: CallerLink | None = None
         self.info: dict[str, Any] = {}
         self.calls = 0
@@ -181,7 +185,15 @@ class Upstream:
         self.local_host = sock.getsockname()[0]
         # The server bounds what it sends by a limit of its own, which may be larger; the caller's
         # connection says so to one caller, where cutting the link here would lose all calls on it.
-        self.link = CallerLink(sock, MAX_FRAME_CEILING, self._answered, self._lost, _STALL_S)
+        self.link = CallerLink(
+            sock,
+            MAX_FRAME_CEILING,
+            self._answered,
+            self._lost,
+            _STALL_S,
+            self._credentials.session(address.host),
+            self._credentials.hello,
+        )
         return None
 
     def _watch(self) -> str:

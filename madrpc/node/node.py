@@ -13,6 +13,7 @@ from gevent.lock import BoundedSemaphore
 
 from madrpc.address import Address
 from madrpc.config import NodeConfig
+from madrpc.credentials import Credentials
 from madrpc.engine.interface import Script
 from madrpc.errors import Draining, MadrpcError
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
@@ -118,7 +119,12 @@ class Node:
         self._retiring: list[WorkerPool] = []
         self._reloading = BoundedSemaphore(1)
         self.listener = Listener(config.listener, self)
-        self._outside = Outside(config.orchestrators, config.listener.max_frame, self._advertised)
+        self._outside = Outside(
+            config.orchestrators,
+            config.listener.max_frame,
+            self._advertised,
+            Credentials(config.listener.security),
+        )
         self.draining = False
         self._methods: frozenset[str] = frozenset()
         self._revision = ""

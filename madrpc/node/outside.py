@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 
 from madrpc.address import Address
+from madrpc.credentials import Credentials
 from madrpc.errors import ConnectionFailed, from_wire
 from madrpc.links.upstream import Upstream
 from madrpc.node.registration import Registrar
@@ -43,6 +44,7 @@ class Outside:
     Args:
         advertise: the address to register with an orchestrator, given this machine's address as
             that orchestrator sees it.
+        credentials: what to show the orchestrators.
     """
 
     def __init__(
@@ -50,12 +52,13 @@ class Outside:
         orchestrators: Sequence[Address],
         max_frame: int,
         advertise: Callable[[str], Address],
+        credentials: Credentials,
     ) -> None:
         self._balancer = Balancer()
         self._upstreams: dict[NodeRecord, Upstream] = {}
         for address in orchestrators:
             record = self._balancer.add(str(address))
-            self._upstreams[record] = Upstream(record, max_frame, self)
+            self._upstreams[record] = Upstream(record, max_frame, self, credentials)
         self._registrars = {
             upstream: Registrar(upstream, advertise) for upstream in self._upstreams.values()
         }

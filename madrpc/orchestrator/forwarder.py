@@ -85,7 +85,7 @@ class Forwarder:
     """
 
     def __init__(self, config: OrchestratorConfig) -> None:
-        self.nodes = Nodes(config.listener.max_frame, self, Balance(config.balance))
+        self.nodes = Nodes(config.listener, self, Balance(config.balance))
         self.stats = MethodTable()
         self.retries = 0
         self.in_flight = 0

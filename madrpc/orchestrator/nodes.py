@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import gevent
 
-from madrpc.config import INFO_TIMEOUT_S
+from madrpc.config import INFO_TIMEOUT_S, ListenerConfig
+from madrpc.credentials import Credentials
 from madrpc.errors import MadrpcError
-from madrpc.links.upstream import Upstream
+from madrpc.links.upstream import Upstream, UpstreamOwner
 from madrpc.policy.balancer import Balance, Balancer, NodeRecord, NodeState
 from madrpc.policy.outlier import FAILURES, Outlier
 from madrpc.protocol.messages import Response
@@ -42,12 +43,13 @@ class NodesOwner(Protocol):
 class Nodes:
     """Owner of the connections to the nodes; keeps the balancer's view of each up to date."""
 
-    def __init__(self, max_frame: int, owner: NodesOwner, balance: Balance) -> None:
+    def __init__(self, listener: ListenerConfig, owner: NodesOwner, balance: Balance) -> None:
         self.balancer = Balancer(balance)
         self.upstreams: dict[NodeRecord, Upstream] = {}
         self.answered = owner.answered
         self._owner = owner
-        self._max_frame = max_frame
+        self._max_frame = listener.max_frame
+        self._credentials = Credentials(listener.security)
         self._outliers: dict[NodeRecord, Outlier] = {}
         self._gone_since: dict[NodeRecord, float] = {}
         self._stopping = False
@@ -62,11 +64,15 @@ class Nodes:
         record = self.balancer.add(address)
         upstream = self.upstreams.get(record)
         if upstream is None:
-            upstream = self.upstreams[record] = Upstream(record, self._max_frame, self)
+            upstream = self.upstreams[record] = self.connection_to(record, self._max_frame, self)
             self._outliers[record] = Outlier()
             self._gone_since[record] = _now()
             upstream.start()
         return upstream
+
+    def connection_to(self, record: NodeRecord, max_frame: int, owner: UpstreamOwner) -> Upstream:
+        """A connection with this orchestrator's credentials, not started."""
+        return Upstream(record, max_frame, owner, self._credentials)
 
     def remove(self, address: str) -> None:
         """Send a node no more calls, and disconnect from it when it has answered those it has."""

@@ -117,7 +117,7 @@ class Registry:
             raise Overloaded(
                 f"{_MOST_TRIALS} new nodes are being tried; try again", {"retry_after_ms": 1000}
             )
-        trial = _Trial(address)
+        trial = _Trial(address, self._nodes)
         try:
             trial.run()
         finally:
@@ -135,11 +135,11 @@ class Registry:
 class _Trial:
     """One connection to an address, to see whether it is a node's."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, nodes: Nodes) -> None:
         self._address = address
         self._info: dict[str, Any] | None = None
         self._error = f"it did not answer within {CONNECT_TIMEOUT_S + INFO_TIMEOUT_S:g} s"
-        self._upstream = Upstream(NodeRecord(address), 64 * 1024, self)
+        self._upstream = nodes.connection_to(NodeRecord(address), 64 * 1024, self)
 
     def run(self) -> None:
         """Connect, ask, disconnect.

@@ -36,6 +36,11 @@ def check_size(size: int, limit: int) -> None:
         )
 
 
+#: How a TLS connection begins, read as the length of a frame: a handshake record of version 3.1 to
+#: 3.4, 352 MiB.
+_TLS_HELLO = range(0x160301, 0x160305)
+
+
 class FrameDecoder:
     """Splits a byte stream into payloads.
 
@@ -135,6 +140,11 @@ class FrameDecoder:
         self._buffer = bytearray()
         if length == 0:
             self.error = ProtocolError("a frame of length 0 arrived; a frame holds 1 byte or more")
+        elif length >> 8 in _TLS_HELLO:
+            self.error = ProtocolError(
+                "the other side speaks TLS and this one does not; give this one --tls-cert and "
+                "--tls-key, or leave the --tls options out there"
+            )
         else:
             self.error = PayloadTooLarge(
                 f"a frame of {length} bytes was announced and the limit is {self._max_frame}; "

@@ -318,6 +318,36 @@ def meta_of(tail: bytes) -> dict[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
+def without_token(tail: bytes) -> bytes:
+    """The tail without ``meta.token``, which is for the server that checks it and no other."""
+    if b"token" not in tail[-_MOST_META_BYTES:]:
+        return tail
+    meta = meta_of(tail)
+    if meta.pop("token", None) is None:
+        return tail
+    unpacker = msgpack.Unpacker(max_buffer_size=len(tail))
+    unpacker.feed(tail)
+    unpacker.skip()
+    unpacker.skip()
+    packed: bytes = msgpack.packb(meta or None)
+    return tail[: unpacker.tell()] + packed
+
+
+def hello_frame(token: str) -> bytes:
+    """What a caller sends first where a token is wanted: a request whose answer nobody waits for.
+
+    Its id is 0, so a refusal is one of the connection as a whole.
+    """
+    tail = request_tail("_health", None, {"token": token})
+    return request_head(0, 0, len(tail)) + tail
+
+
+def refusal_frame(error: MadrpcError) -> bytes:
+    """What a server says that refuses a connection as a whole."""
+    tail = error_tail(error)
+    return response_head(0, len(tail)) + tail
+
+
 def unpack_response_tail(tail: bytes) -> tuple[Any, Any]:
     """Decode error and result.
 

@@ -152,8 +152,10 @@ class CallerSession:
             if message.id in self._abandoned:
                 self._abandoned.discard(message.id)
                 return
-            if message.id == 0 and message.is_error:
-                self.error = self.refusal = _refusal(message)
+            if message.id == 0:
+                # Not an answer to a call: the connection is refused, or the hello was welcome.
+                if message.is_error:
+                    self.error = self.refusal = _refusal(message)
                 return
             self._unknown += 1
             if self._unknown > MAX_UNKNOWN_REPLIES:
