@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run_tls"]
+__all__ = ["make_certificates", "run_tls"]
 
 EXIT_USAGE = 2
 _ALWAYS = ("localhost", "127.0.0.1", "::1")
@@ -40,7 +40,7 @@ def run_tls(options: argparse.Namespace) -> int:
 
 
 def _init(folder: Path, names: list[str], days: int) -> None:
-    files = _make(names, days)
+    files = make_certificates(names, days)
     folder.mkdir(parents=True, exist_ok=True)
     taken = [name for name in files if (folder / name).exists()]
     if taken:
@@ -56,8 +56,13 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _make(names: list[str], days: int) -> dict[str, bytes]:
-    """The content of each file."""
+def make_certificates(names: list[str], days: int) -> dict[str, bytes]:
+    """The content of each file, by its name.
+
+    Args:
+        names: host names and addresses of servers, besides those of this machine itself.
+        days: how long the certificates are good for.
+    """
     try:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError:

@@ -111,8 +111,9 @@ def _delay(error: MadrpcError, attempts: int) -> float:
     ceiling: float = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0**attempts)
     asked_ms = error.data.get("retry_after_ms") if isinstance(error, Overloaded) else None
     if isinstance(asked_ms, (int, float)):
-        ceiling = max(ceiling, min(asked_ms / 1000, _LONGEST_PAUSE_S))
-        return ceiling * (0.5 + 0.5 * random.random())
+        # Not sooner than asked; and not all of those together that were asked the same.
+        asked_s = asked_ms / 1000 * (1 + 0.25 * random.random())
+        return max(ceiling * random.random(), min(asked_s, _LONGEST_PAUSE_S))
     return ceiling * random.random()
 
 

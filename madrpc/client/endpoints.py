@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Sequence
 
 from madrpc.address import Address, parse_address
@@ -14,6 +15,8 @@ from madrpc.tcp import tune
 from madrpc.tls import refused
 
 __all__ = ["Endpoints", "connect_error"]
+
+_LINGER_S = 0.5
 
 
 class Endpoints:
@@ -73,10 +76,15 @@ class Endpoints:
         """Begin TLS and show the token, as far as there are such."""
         try:
             if self.credentials.context is not None:
-                sock = self.credentials.context.wrap_socket(sock, server_hostname=address.host)
+                sock = self.credentials.context.wrap_socket(
+                    sock, server_hostname=address.host, do_handshake_on_connect=False
+                )
+                sock.do_handshake()
             if self.credentials.hello:
                 sock.sendall(self.credentials.hello)
         except BaseException as error:
+            if isinstance(error, ssl.SSLError):
+                _let_it_be_told(sock)
             sock.close()
             if isinstance(error, ssl.SSLError):
                 raise refused(error) from error
@@ -85,6 +93,18 @@ class Endpoints:
                 raise connect_error(address, error) from error
             raise
         return sock
+
+
+def _let_it_be_told(sock: socket.socket) -> None:
+    """Let the alert reach the server: closing on unread bytes would reset the connection."""
+    give_up = time.monotonic() + _LINGER_S
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(_LINGER_S)
+        while time.monotonic() < give_up and sock.recv(4096):
+            pass
+    except OSError:
+        pass
 
 
 def connect_error(address: Address, error: OSError | UnicodeError) -> ConnectionFailed:

@@ -108,6 +108,7 @@ class Connection:
         "_host",
         "_max_frame",
         "_owner",
+        "_refused",
         "_session",
         "_stream",
         "_token",
@@ -121,6 +122,7 @@ class Connection:
         self._owner = owner
         self._token = owner.config.security.token
         self._trusted = self._token is None
+        self._refused = False
         self._age_s = 0
         self._host = peer.rpartition(":")[0]
         self._max_frame = owner.config.max_frame
@@ -220,13 +222,15 @@ class Connection:
         if session.error is not None:
             return  # refused already; what still comes is dropped
         for asked in session.receive(data):
+            if self._refused:
+                return
             if type(asked) is Request:
                 self._serve(asked)
             elif isinstance(asked, Cancel):
                 self._cancel(asked.id)
             elif isinstance(asked, MalformedMessage) and asked.id is not None:
                 self._refuse(asked.id, asked.error)
-        if session.error is not None:
+        if session.error is not None and not self._refused:
             self._protocol_failure(session.error)
 
     def _serve(self, request: Request) -> None:
@@ -265,6 +269,7 @@ class Connection:
         error = _not_the_token() if given else _no_token()
         log.warning("closing %s: %s", self.peer, error.message)
         self._session.give_up()
+        self._refused = True
         self._refuse(request.id, error)
         self._stream.close_when_sent(error.message, linger=True)
         return False

@@ -36,11 +36,12 @@ def mixed(seed: int, rounds: int) -> int:
 class Load:
     """Keeps calls in flight in a thread of its own until it is stopped."""
 
-    def __init__(self, addresses: list[str], seed: int, timeout_s: float) -> None:
+    def __init__(self, addresses: list[str], seed: int, timeout_s: float, **settings: Any) -> None:
         self.outcomes: Counter[str] = Counter()
         self.wrong: list[str] = []
         self._addresses = addresses
         self._timeout_s = timeout_s
+        self._settings = settings
         self._rng = random.Random(seed)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -63,7 +64,7 @@ class Load:
 
     def _run(self) -> None:
         try:
-            with Client(self._addresses) as client:
+            with Client(self._addresses, **self._settings) as client:
                 self._keep_calling(client)
         except BaseException as error:
             self._failure = error

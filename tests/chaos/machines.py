@@ -136,12 +136,20 @@ class Faults:
 
 @contextlib.contextmanager
 def cluster(
-    folder: Path, script: Path, nodes: int = 3, orchestrators: int = 2
+    folder: Path,
+    script: Path,
+    nodes: int = 3,
+    orchestrators: int = 2,
+    words: tuple[object, ...] = (),
 ) -> Iterator[dict[str, list[Machine]]]:
-    """Nodes behind orchestrators, all behind proxies, for the length of a block."""
+    """Nodes behind orchestrators, all behind proxies, for the length of a block.
+
+    Args:
+        words: options of every server.
+    """
     servers = Servers(folder)
     made: list[Machine] = []
-    quiet = ("--log-level", "warning")
+    quiet = ("--log-level", "warning", *words)
 
     def new(start: Callable[[str], RunningServer]) -> Machine:
         made.append(Machine(start))

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import random
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from madrpc import Client
 from tests.chaos.load import SCRIPT, Load
 from tests.chaos.machines import Faults, Machine, cluster
+from tests.guard import Guard
 from tests.servers import poll_until
 
 SECONDS = float(os.environ.get("MADRPC_CHAOS_S", "10"))
@@ -27,9 +30,9 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def is_whole(orchestrator: Machine, nodes: int) -> bool:
+def is_whole(orchestrator: Machine, nodes: int, **settings: Any) -> bool:
     """Whether all nodes are back and nothing is left of any call."""
-    with Client(orchestrator.server.address) as client:
+    with Client(orchestrator.server.address, **settings) as client:
         if sum(node["state"] == "up" for node in client.info()["nodes"]) < nodes:
             return False
         found = client.metrics()
@@ -37,11 +40,17 @@ def is_whole(orchestrator: Machine, nodes: int) -> bool:
         return quiet and found["workers"]["ready"] == found["workers"]["size"]
 
 
-def test_no_call_is_lost(tmp_path: Path, script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("guarded", [False, True], ids=["open", "token and mTLS"])
+def test_no_call_is_lost(
+    tmp_path: Path, script: Path, capsys: pytest.CaptureFixture[str], guarded: bool
+) -> None:
     seed = int(os.environ.get("MADRPC_CHAOS_SEED") or random.randrange(2**32))
-    with cluster(tmp_path, script) as groups:
+    guard = Guard.made_in(tmp_path) if guarded else None
+    words, settings = (guard.server_words, guard.client_settings) if guard else ((), {})
+    with cluster(tmp_path, script, words=words) as groups:
         orchestrators = groups["orchestrator"]
-        load = Load([machine.address for machine in orchestrators], seed, TIMEOUT_S)
+        addresses = [machine.address for machine in orchestrators]
+        load = Load(addresses, seed, TIMEOUT_S, **settings)
         faults = Faults(groups, seed)
         load.start()
         poll_until(lambda: load.ended > 100, "calls run before the first fault")
@@ -51,7 +60,8 @@ def test_no_call_is_lost(tmp_path: Path, script: Path, capsys: pytest.CaptureFix
             faults.mend_all()
             load.stop()
         for machine in orchestrators:
-            poll_until(lambda m=machine: is_whole(m, len(groups["node"])), "all is whole again", 60)
+            whole = partial(is_whole, machine, len(groups["node"]), **settings)
+            poll_until(whole, "all is whole again", 60)
         with capsys.disabled():
             print(f"\nseed {seed}: calls {load.ended}: {dict(load.outcomes)}")
             print(f"  faults {sum(faults.counts.values())}: {dict(sorted(faults.counts.items()))}")

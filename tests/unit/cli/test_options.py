@@ -208,6 +208,11 @@ def test_server_options_have_defaults():
         "drain_timeout": 30.0,
         "log_level": "info",
         "log_format": "text",
+        "rate_limit": None,
+        "auth_token_file": None,
+        "tls_cert": None,
+        "tls_key": None,
+        "tls_ca": None,
     }
 
 

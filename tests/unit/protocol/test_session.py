@@ -193,10 +193,10 @@ def test_a_refused_frame_is_the_error_of_a_call_that_is_alone():
     assert type(together.loss("gone")) is ConnectionFailed
 
 
-def test_an_answer_with_id_0_that_is_no_error_is_unknown():
+def test_an_answer_with_id_0_that_is_no_error_says_that_the_hello_was_welcome():
     session = caller("a")
     session.receive(answer(0))
-    assert (session.refusal, session._unknown) == (None, 1)
+    assert (session.refusal, session.error, session._unknown) == (None, None, 0)
 
 
 def test_a_refusal_that_cannot_be_read_is_an_error():
