@@ -1,6 +1,7 @@
 # make          a virtual environment in .venv with madrpc and the tools for development
 # make demo     estimate pi on an orchestrator and two nodes that live as long as the run
 # make test     lint, types, and then all tests
+# make chaos    faults and random frames for some minutes, beyond the short form in make test
 # make lint     ruff: rules and format
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
@@ -13,7 +14,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
 
-.PHONY: all venv demo test lint types man clean help
+.PHONY: all venv demo test chaos lint types man clean help
 
 all venv: $(STAMP)
 
@@ -26,6 +27,10 @@ demo: $(STAMP)
 
 test: lint types
 	$(BIN)/python -m pytest
+
+chaos: $(STAMP)
+	MADRPC_CHAOS_S=60 MADRPC_FUZZ_S=60 MADRPC_FUZZ_FRAMES=500000 \
+	$(BIN)/python -m pytest tests/chaos tests/wire/test_fuzz.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
