@@ -38,6 +38,7 @@ class PendingCall:
 
     __slots__ = (
         "attempts",
+        "conduit",
         "deadline",
         "done",
         "error",
@@ -67,6 +68,8 @@ class PendingCall:
         self.attempts = 0
         self.not_before = 0.0
         self.id = NOT_IN_FLIGHT
+        #: The connection that it is in flight on, of those that carry many calls.
+        self.conduit: Any = None
         self.done = False
         self.tick = 0
         self.token: Any = None

@@ -18,7 +18,7 @@ from madrpc.client.pipeline import Pipeline
 from madrpc.client.progress import with_progress
 from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME, Security, TlsFiles
 from madrpc.credentials import Credentials
-from madrpc.errors import ClientClosed, ConnectionFailed, MadrpcError, from_wire
+from madrpc.errors import ClientClosed, ConnectionFailed, Draining, MadrpcError, from_wire
 from madrpc.protocol.messages import unpack_response_tail
 
 __all__ = ["Client"]
@@ -255,10 +255,15 @@ class Client:
         except BaseException as failure:
             self._channels.discard(channel, broken=isinstance(failure, ConnectionFailed))
             raise
-        self._channels.release(channel)
         error, result = unpack_response_tail(response.tail)
-        if error is not None:
-            raise from_wire(error)
+        refusal = None if error is None else from_wire(error)
+        if isinstance(refusal, Draining):
+            # It will refuse the next call on this connection too.
+            self._channels.discard(channel, broken=True)
+        else:
+            self._channels.release(channel)
+        if refusal is not None:
+            raise refusal
         return result
 
     def _dispatch(self, call: PendingCall) -> Future[Any]:

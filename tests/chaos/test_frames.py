@@ -22,7 +22,7 @@ from tests.wire.raw import Caller, cancel, frame, request
 
 FRAMES = int(os.environ.get("MADRPC_FUZZ_FRAMES", "10000"))
 #: A broken frame ends its connection, so there are many short ones.
-PER_CONNECTION = 40
+PER_CONNECTION = 8
 GROWTH_BYTES = 40 * 2**20
 #: The longest that a good call may take while all this goes on.
 LONGEST_S = 5.0
