@@ -291,6 +291,8 @@ class Connection:
         self.refuse(error)
 
     def _on_eof(self) -> None:
+        if self._session.error is not None:
+            return  # refused, and about to be closed: nothing may follow the refusal
         self._session.receive_eof()
         self._ended = True
         stream = self._stream

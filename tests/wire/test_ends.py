@@ -252,3 +252,13 @@ def test_a_server_that_stops_finishes_what_it_has_taken(
             Caller(server.address)
         assert caller.rest() == [(1, None, 700)]
     assert server.process.wait(10) == 0
+
+
+def test_nothing_follows_the_refusal_of_a_peer_that_finishes(connect: Callable[[], Caller]) -> None:
+    for _ in range(5):
+        caller = connect()
+        # The call is still in flight when the refusal has been sent and the end of input comes.
+        caller.write(request(1, "spin", {"ms": 300}), b"\xff\xff\xff\xff")
+        assert caller.read() is not None
+        caller.finish()
+        assert caller.read_payload() is None
