@@ -48,7 +48,7 @@ def simulate(count: int) -> None:
         {
             "role": "node",
             "state": "up",
-            "workers": 2,
+            "workers": 4,
             "methods": ["echo", *(f"function_{n}" for n in range(20))],
             "revision": "1",
         }

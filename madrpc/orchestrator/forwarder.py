@@ -6,6 +6,7 @@ The one place that decides whether a call is tried again.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import gevent
 
@@ -93,6 +94,8 @@ class Forwarder:
         self._balancer = self.nodes.balancer
         self._config = config
         self._budget = RetryBudget()
+        self._in_burst = False
+        self._loop: Any = gevent.get_hub().loop
         self._deadlines: DeadlineTable[_Call] = DeadlineTable()
         self._waiting: dict[_Call, None] = {}
         self._waits: DeadlineTable[_Call] = DeadlineTable()
@@ -128,6 +131,10 @@ class Forwarder:
         ):
             connection.respond_error(request.id, _overloaded(self.in_flight, self.in_flight_bytes))
             return None
+        if not self._in_burst:
+            self._in_burst = True
+            self._balancer.begin_burst()
+            self._loop.run_callback(self._end_burst)
         call = _Call(self, connection, request)
         self.in_flight += 1
         self.in_flight_bytes += size
@@ -184,6 +191,11 @@ class Forwarder:
             self._dispatch(call)
 
     # ----------------------------------------------------------- private
+
+    def _end_burst(self) -> None:
+        """This turn of the hub is over, and with it the calls that came together."""
+        self._in_burst = False
+        self._balancer.end_burst()
 
     def _dispatch(self, call: _Call) -> None:
         try:

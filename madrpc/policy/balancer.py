@@ -19,6 +19,9 @@ _LOOK = 8
 #: A node with more than this many calls in flight for each worker, and twice the average of the
 #: others on top, is passed over.
 _CROWDED = 4
+#: Of calls that come together, a node gets as many in one turn as it has workers, and not more than
+#: this: sent together they cost its orchestrator half, and each finds a worker all the same.
+_LONGEST_BURST = 32
 
 
 class Balance(Enum):
@@ -109,6 +112,10 @@ class Balancer:
         self._routes: dict[str, list[NodeRecord]] = {}  # made when first asked for
         self._turn: dict[str, int] = {}
         self._moves = 0
+        self._in_burst = False
+        self._burst_method = ""
+        self._burst_node: NodeRecord | None = None
+        self._burst_left = 0
 
     def __repr__(self) -> str:
         return f"<Balancer {len(self.up)} of {len(self._nodes)} nodes up>"
@@ -190,6 +197,11 @@ class Balancer:
             MethodNotFound: no node has the method.
             NoNodeAvailable: the nodes that have it are not up.
         """
+        if self._burst_left and method == self._burst_method and not avoid:
+            node = self._burst_node
+            if node is not None and self._suits(node, method):
+                self._burst_left -= 1
+                return node
         route = self._routes.get(method) or self._route(method)
         if avoid:
             # A turn of its own: if each retry took one of the first attempts', then of two nodes
@@ -205,9 +217,25 @@ class Balancer:
             return node
         if self.balance is Balance.LEAST_BUSY:
             return self._least_busy(route, turn, avoid)
-        if node.state is NodeState.UP and node not in avoid and not self._is_crowded(node):
-            return node
-        return self._first_good(route, turn, avoid)
+        if node.state is not NodeState.UP or node in avoid or self._is_crowded(node):
+            node = self._first_good(route, turn, avoid)
+        if self._in_burst and not avoid:
+            self._burst_method, self._burst_node = method, node
+            self._burst_left = min(node.workers, _LONGEST_BURST) - 1
+        return node
+
+    def begin_burst(self) -> None:
+        """The calls picked from now on came together."""
+        self._in_burst = True
+
+    def end_burst(self) -> None:
+        """The calls to come do not belong to those."""
+        self._in_burst = False
+        self._burst_left = 0
+
+    def _suits(self, node: NodeRecord, method: str) -> bool:
+        is_up = node.state is NodeState.UP and method in node.methods
+        return is_up and not self._is_crowded(node)
 
     def _least_busy(
         self, route: list[NodeRecord], turn: int, avoid: Collection[NodeRecord]

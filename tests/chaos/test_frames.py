@@ -8,16 +8,19 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgpack
 import pytest
 
 from madrpc import Client
-from tests.servers import RunningServer, Servers, servers_in
+from tests.guard import TOKEN, Guard
+from tests.servers import Servers, servers_in
 from tests.wire.raw import Caller, cancel, frame, request
 
 FRAMES = int(os.environ.get("MADRPC_FUZZ_FRAMES", "10000"))
@@ -26,6 +29,7 @@ PER_CONNECTION = 8
 GROWTH_BYTES = 40 * 2**20
 #: The longest that a good call may take while all this goes on.
 LONGEST_S = 5.0
+HELLO = request(0, "_health", meta={"token": TOKEN})
 SCRIPT = 'madrpc.register("echo", args => args); madrpc.register("add", ({a, b}) => a + b);'
 KINDS = [None, True, -1, 0, 255, 2**32 - 1, 2**63, 1.5, "", "add", "_health", "_info", "é", b"\xff",
          [], {}, [[[]]], {"a": 1}, {1: 2}, {"token": "x"}, msgpack.ExtType(5, b"x")]  # fmt: skip
@@ -38,8 +42,9 @@ class Frames:
         self._rng = random.Random(seed)
         self._makers = (self.good, self.mutated, self.mutated, self.odd, self.noise)
 
-    def next(self) -> bytes:
-        return self._rng.choice(self._makers)()
+    def some(self) -> bytes:
+        """As many as one connection gets."""
+        return b"".join(self._rng.choice(self._makers)() for _ in range(PER_CONNECTION))
 
     def good(self) -> bytes:
         rng = self._rng
@@ -74,32 +79,60 @@ class Frames:
         return frame(self._rng.randbytes(self._rng.randint(1, 60)))
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RunningServer]]:
-    with servers_in(tmp_path_factory.mktemp("frames")) as servers:
-        quiet = ("--log-level", "error")
-        yield _start(servers, quiet)
+class Pair:
+    """A node behind an orchestrator, and how to reach them."""
+
+    def __init__(self, servers: Servers, guard: Guard | None) -> None:
+        words = ("--log-level", "error", *(guard.server_words if guard else ()))
+        self.settings = guard.client_settings if guard else {}
+        self._context = _context_of(guard) if guard else None
+        node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 2, *words)
+        self.servers = {"node": node, "orchestrator": servers.orchestrator(node, words=words)}
+
+    def send(self, role: str, data: bytes) -> int:
+        """Send bytes on one connection; return how many answers came, as far as that is known."""
+        with Caller(self.servers[role].address) as caller, contextlib.suppress(OSError):
+            if self._context is not None:
+                with self._context.wrap_socket(caller.sock, server_hostname="localhost") as sock:
+                    sock.sendall(HELLO + data)
+                return 0
+            caller.write(data)
+            caller.finish()
+            return len(caller.rest())
+        return 0
 
 
-def _start(servers: Servers, quiet: tuple[str, ...]) -> dict[str, RunningServer]:
-    node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 2, *quiet)
-    return {"node": node, "orchestrator": servers.orchestrator(node, words=quiet)}
+def _context_of(guard: Guard) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=guard["ca.pem"])
+    context.load_cert_chain(guard["client.pem"], guard["client-key.pem"])
+    return context
+
+
+@pytest.fixture(scope="module", params=["open", "token and mTLS"])
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("frames")
+    guard = None if request.param == "open" else Guard.made_in(folder / "files")
+    with servers_in(folder) as servers:
+        yield Pair(servers, guard)
 
 
 class GoodCaller(threading.Thread):
     """Calls all the while, and notes how long the slowest call took."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, settings: dict[str, Any]) -> None:
         super().__init__()
         self.calls = 0
         self.slowest_s = 0.0
         self.failure: BaseException | None = None
         self.stopping = threading.Event()
         self._address = address
+        self._settings = settings
 
     def run(self) -> None:
         try:
-            with Client(self._address, timeout=30) as client:
+            with Client(self._address, timeout=30, **self._settings) as client:
                 while not self.stopping.wait(0.001):
                     began = time.monotonic()
                     assert client.call("echo", {"n": self.calls}) == {"n": self.calls}
@@ -109,32 +142,21 @@ class GoodCaller(threading.Thread):
             self.failure = error
 
 
-def send(address: str, frames: Frames, count: int) -> int:
-    """Send so many frames on one connection; return how many answers came."""
-    with Caller(address) as caller, contextlib.suppress(ConnectionError):
-        caller.write(*(frames.next() for _ in range(count)))
-        caller.finish()
-        return len(caller.rest())
-    return 0
-
-
 @pytest.mark.parametrize("role", ["node", "orchestrator"])
-def test_frames_of_all_kinds(
-    pair: dict[str, RunningServer], role: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server = pair[role]
+def test_frames_of_all_kinds(pair: Pair, role: str, capsys: pytest.CaptureFixture[str]) -> None:
+    server = pair.servers[role]
     seed = random.randrange(2**32)
     frames = Frames(seed)
-    good = GoodCaller(server.address)
+    good = GoodCaller(server.address, pair.settings)
     good.start()
     began = time.monotonic()
     answers = sent = 0
     try:
         for _ in range(5):  # what a server needs once is not growth
-            answers += send(server.address, frames, PER_CONNECTION)
+            answers += pair.send(role, frames.some())
         rss, fds = server.rss(), server.fds()
         while sent < FRAMES:
-            answers += send(server.address, frames, PER_CONNECTION)
+            answers += pair.send(role, frames.some())
             sent += PER_CONNECTION
     finally:
         good.stopping.set()
@@ -148,7 +170,7 @@ def test_frames_of_all_kinds(
     assert good.failure is None, f"seed {seed}: {good.failure}"
     assert good.calls > 20
     assert good.slowest_s < LONGEST_S
-    assert answers > 0
+    assert answers > 0 or pair.settings
     assert server.alive
     assert server.rss() - rss < GROWTH_BYTES
     assert server.fds() <= fds + 10

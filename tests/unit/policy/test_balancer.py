@@ -125,3 +125,47 @@ def test_a_method_that_is_gone_leaves_no_trace():
     found.pick("f")
     found.node_up(found.add("a"), ["g"])
     assert found._turn == {}
+
+
+def burst_of(found: Balancer, count: int, method: str = "f") -> str:
+    """The nodes of calls that come together."""
+    found.begin_burst()
+    picked = "".join(found.pick(method).address for _ in range(count))
+    found.end_burst()
+    return picked
+
+
+def test_of_calls_that_come_together_a_node_gets_as_many_as_it_has_workers():
+    found = Balancer()
+    for name, workers in (("a", 2), ("b", 3), ("c", 1)):
+        found.node_up(found.add(name), ["f", "g"], workers)
+    assert burst_of(found, 9) == "aabbbcaab"
+    # What is left of a turn is not carried over.
+    assert burst_of(found, 3) == "cab"[:1] + "aa"
+    assert [found.pick("f").address for _ in range(3)] == ["b", "c", "a"]
+    assert burst_of(found, 1) + burst_of(found, 1, "g") == "ba"
+
+
+def test_a_burst_leaves_a_node_that_is_no_longer_good():
+    found = Balancer()
+    nodes = [found.add(name) for name in "ab"]
+    for node in nodes:
+        found.node_up(node, ["f"], 50)
+    found.begin_burst()
+    assert found.pick("f") is nodes[0]
+    found.node_down(nodes[0], "late", NodeState.SUSPECT)
+    assert found.pick("f") is nodes[1]
+    found.node_up(nodes[1], ["g"], 50)
+    assert found.pick("f") is nodes[0]
+    assert found.pick("g") is nodes[1]
+
+
+def test_a_retry_takes_no_part_in_a_burst():
+    found = Balancer()
+    nodes = [found.add(name) for name in "ab"]
+    for node in nodes:
+        found.node_up(node, ["f"], 3)
+    found.begin_burst()
+    first = found.pick("f")
+    assert found.pick("f", [first]) is not first
+    assert [found.pick("f"), found.pick("f")] == [first, first]
