@@ -210,8 +210,8 @@ def test_a_throw_names_the_scripts_file_and_line(servers: Servers) -> None:
 
 def test_a_killed_node_leaves_no_worker(servers: Servers) -> None:
     node = servers.node("-s", servers.script(ADD), "--pool-size", 3)
-    workers = [psutil.Process(pid) for pid in node.worker_pids()]
-    assert len(workers) == 3
+    pids = poll_until(lambda: len(p := node.worker_pids()) == 3 and p, "three workers")
+    workers = [psutil.Process(pid) for pid in pids]
     with Client(node.address) as client:
         busy = client.submit("spin", {"ms": 20_000})
         poll_until(lambda: client.metrics()["workers"]["busy"] == 1, "the call runs")
