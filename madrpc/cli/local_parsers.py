@@ -1,0 +1,62 @@
+"""Parsers of the commands that need no server."""
+
+from __future__ import annotations
+
+import argparse
+
+from madrpc.cli.options import positive_int
+from madrpc.cli.parser_parts import ARGS_HELP, add_limits, new_parser
+
+__all__ = ["check_parser", "run_parser", "tls_parser"]
+
+
+def check_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc check``."""
+    parser = new_parser("check", "Load a script and list the functions it registers; no server.")
+    parser.add_argument("script", metavar="SCRIPT", help="JavaScript file to load")
+    return parser
+
+
+def run_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc run``."""
+    parser = new_parser(
+        "run",
+        "Run one function of a script here and print its result as JSON; no server.",
+        "Example: madrpc run script.js add a=5 b=3",
+    )
+    parser.add_argument("script", metavar="SCRIPT", help="JavaScript file to load")
+    parser.add_argument("method", metavar="METHOD", help="name of the function")
+    parser.add_argument("args", nargs="*", metavar="ARGS", help=ARGS_HELP)
+    add_limits(parser, "seconds the function may run")
+    return parser
+
+
+def tls_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc tls``."""
+    parser = new_parser(
+        "tls",
+        "Make certificates for a cluster: a small authority (ca.pem), one certificate for all "
+        "servers (server.pem, server-key.pem) and one for clients (client.pem, client-key.pem).",
+        "Example: madrpc tls init certs --name node1.example.org; then start every server with "
+        "--tls-ca certs/ca.pem --tls-cert certs/server.pem --tls-key certs/server-key.pem. The "
+        "authority's own key is not kept, so 'tls init' into a new folder replaces all of them.",
+    )
+    parser.add_argument("action", choices=("init",), help="init makes the files")
+    parser.add_argument("folder", metavar="DIR", help="folder to put them in; made if missing")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="names",
+        help="host name or IP address of a server, besides localhost, 127.0.0.1 and ::1; may be "
+        "repeated",
+    )
+    parser.add_argument(
+        "--days",
+        type=positive_int,
+        default=825,
+        metavar="N",
+        help="days until the certificates expire (default: 825)",
+    )
+    return parser
