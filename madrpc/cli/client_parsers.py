@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from madrpc.cli.options import add_client_options
+from madrpc.cli.options import (
+    add_client_options,
+    not_negative,
+    positive_float,
+    positive_int,
+    threshold,
+)
 from madrpc.cli.parser_parts import ARGS_HELP, add_address, new_parser
 
-__all__ = ["call_parser", "info_parser", "methods_parser"]
+__all__ = ["bench_parser", "call_parser", "info_parser", "map_parser", "methods_parser"]
 
 
 def call_parser() -> argparse.ArgumentParser:
@@ -39,5 +45,105 @@ def methods_parser() -> argparse.ArgumentParser:
     parser = new_parser("methods", "List the functions that can be called, one a line.")
     add_address(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON array")
+    add_client_options(parser)
+    return parser
+
+
+def map_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc map``."""
+    parser = new_parser(
+        "map",
+        "Call one function for each line of standard input, which holds the arguments as a JSON "
+        "object, and print each result as a line of JSON, in the order of the input.",
+        "Example: seq 1 1000 | madrpc map 127.0.0.1:8080 monte_carlo_sample --arg seed "
+        "--set samples=200000 > results.ndjson",
+    )
+    add_address(parser)
+    parser.add_argument("method", metavar="METHOD", help="name of the function")
+    parser.add_argument(
+        "-c",
+        "--concurrency",
+        type=positive_int,
+        default=64,
+        metavar="N",
+        help="calls in flight at once; the input is read no further ahead (default: 64)",
+    )
+    parser.add_argument(
+        "--arg", metavar="NAME", help="pass each line's value, whatever it is, as this argument"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="KEY=VALUE",
+        help="an argument of every call; may be repeated",
+    )
+    parser.add_argument("--unordered", action="store_true", help="print results as they come")
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help='print {"error": ...} for a call that failed and go on; the exit status is 1 then',
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell no progress on stderr")
+    add_client_options(parser)
+    return parser
+
+
+def bench_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc bench``."""
+    parser = new_parser(
+        "bench",
+        "Call one function over and over and measure. With -c, so many calls are in flight at "
+        "once; with -r, so many begin in each second whatever becomes of the others, and latency "
+        "counts from the instant each was meant to begin.",
+        "Two files of --save, side by side: madrpc bench compare BEFORE AFTER",
+    )
+    parser.usage = (
+        "madrpc bench ADDR METHOD [ARGS ...] [options]\n       madrpc bench compare BEFORE AFTER"
+    )
+    parser.add_argument("target", metavar="ADDR", help="HOST:PORT of an orchestrator or a node")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="METHOD [ARGS]",
+        help=f"name of the function, and {ARGS_HELP}",
+    )
+    parser.add_argument("--args", metavar="JSON", help="arguments of the function as one object")
+    parser.add_argument(
+        "-c",
+        "--concurrency",
+        type=positive_int,
+        default=16,
+        metavar="N",
+        help="calls in flight at once (default: 16)",
+    )
+    parser.add_argument(
+        "-r", "--rate", type=positive_float, metavar="N", help="calls to begin in each second"
+    )
+    parser.add_argument(
+        "-n", "--calls", type=positive_int, metavar="N", help="stop after so many calls"
+    )
+    parser.add_argument(
+        "-d",
+        "--duration",
+        type=positive_float,
+        metavar="S",
+        help="stop after so many seconds (default: 10, without -n)",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=not_negative,
+        default=1.0,
+        metavar="S",
+        help="seconds of load before that, which do not count (default: 1)",
+    )
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        type=threshold,
+        metavar="CONDITION",
+        help="exit with 5 if this is so; p95>50ms, errors>0.1%%, rate<1000; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--save", metavar="FILE", help="write the figures to a file as JSON")
     add_client_options(parser)
     return parser

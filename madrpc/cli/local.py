@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from madrpc.cli.arguments import parse_arguments
 from madrpc.cli.remote import print_json
 from madrpc.config import EngineLimits
-from madrpc.engine.interface import Call, Done, Script
+from madrpc.engine.alone import run_alone
+from madrpc.engine.interface import Call, LogLine, Script
 from madrpc.engine.quickjs import QuickJSEngine
 from madrpc.policy.suggest import method_not_found
 from madrpc.protocol.values import args_to_json, result_from_json
@@ -30,7 +32,10 @@ def run_run(options: argparse.Namespace) -> int:
     if options.method not in engine.methods:
         raise method_not_found(options.method, engine.methods)
     args = args_to_json(parse_arguments(options.args))
-    step = engine.execution(Call(options.method, args, limits.time_s)).start()
-    assert isinstance(step, Done)
-    print_json(result_from_json(step.result))
+    result = run_alone(engine, Call(options.method, args, limits.time_s, options.seed), _print_log)
+    print_json(result_from_json(result))
     return 0
+
+
+def _print_log(line: LogLine) -> None:
+    print(f"{line.level}: {line.text}", file=sys.stderr)

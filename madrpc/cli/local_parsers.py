@@ -7,7 +7,7 @@ import argparse
 from madrpc.cli.options import positive_int
 from madrpc.cli.parser_parts import ARGS_HELP, add_limits, new_parser
 
-__all__ = ["check_parser", "run_parser", "tls_parser"]
+__all__ = ["check_parser", "doctor_parser", "run_parser", "tls_parser"]
 
 
 def check_parser() -> argparse.ArgumentParser:
@@ -28,6 +28,7 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("method", metavar="METHOD", help="name of the function")
     parser.add_argument("args", nargs="*", metavar="ARGS", help=ARGS_HELP)
     add_limits(parser, "seconds the function may run")
+    parser.add_argument("--seed", metavar="SEED", help="make Math.random reproducible")
     return parser
 
 
@@ -59,4 +60,16 @@ def tls_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="days until the certificates expire (default: 825)",
     )
+    return parser
+
+
+def doctor_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc doctor``."""
+    parser = new_parser(
+        "doctor",
+        "Say whether this machine is fit to run madrpc: processors, the engine's build and speed, "
+        "limits, sandbox, optional packages. Takes about two seconds.",
+        "The exit status is 2 if anything is wrong, and 0 for mere warnings.",
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser

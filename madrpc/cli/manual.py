@@ -7,10 +7,13 @@ import argparse
 from madrpc.cli.parsers import COMMANDS, build_parser
 
 __all__ = [
+    "bench",
     "call",
     "check",
+    "doctor",
     "info",
     "madrpc",
+    "map",
     "methods",
     "node",
     "orchestrator",
@@ -86,6 +89,21 @@ def methods() -> argparse.ArgumentParser:
 def tls() -> argparse.ArgumentParser:
     """The page about ``madrpc tls``."""
     return _command("tls")
+
+
+def map() -> argparse.ArgumentParser:
+    """The page about ``madrpc map``."""
+    return _command("map")
+
+
+def bench() -> argparse.ArgumentParser:
+    """The page about ``madrpc bench``."""
+    return _command("bench")
+
+
+def doctor() -> argparse.ArgumentParser:
+    """The page about ``madrpc doctor``."""
+    return _command("doctor")
 
 
 def _command(name: str) -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from typing import Any
 from madrpc.address import Address, AddressError, NodeSource, parse_address, parse_node_source
 from madrpc.config import DEFAULT_MAX_FRAME, MAX_FRAME_CEILING, Security, TlsFiles
 from madrpc.errors import Unauthenticated
+from madrpc.policy.thresholds import Threshold
 
 __all__ = [
     "add_client_options",
@@ -18,9 +19,11 @@ __all__ = [
     "address",
     "bind_address",
     "node_source",
+    "not_negative",
     "positive_float",
     "positive_int",
     "security_of",
+    "threshold",
 ]
 
 _PREFIX = "MADRPC_"
@@ -121,6 +124,7 @@ def _checked(kind: Callable[[str], Any], accept: Callable[[Any], bool], words: s
 
 positive_int = _checked(int, lambda value: value > 0, "a whole number above 0")
 positive_float = _checked(float, lambda value: 0 < value < float("inf"), "a number above 0")
+not_negative = _checked(float, lambda value: 0 <= value < float("inf"), "a number from 0")
 _port_or_frame = _checked(
     int,
     lambda value: 1024 <= value <= MAX_FRAME_CEILING,
@@ -149,6 +153,14 @@ def bind_address(text: str) -> Address:
     try:
         return parse_address(text, default_host="0.0.0.0", default_port=0)
     except AddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def threshold(text: str) -> Threshold:
+    """A condition such as ``p95>50ms``."""
+    try:
+        return Threshold.parse(text)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from madrpc.cli.client_parsers import call_parser, info_parser, methods_parser
-from madrpc.cli.local_parsers import check_parser, run_parser, tls_parser
+from madrpc.cli.client_parsers import (
+    bench_parser,
+    call_parser,
+    info_parser,
+    map_parser,
+    methods_parser,
+)
+from madrpc.cli.local_parsers import check_parser, doctor_parser, run_parser, tls_parser
 from madrpc.cli.server_parsers import node_parser, orchestrator_parser, up_parser
 from madrpc.version import __version__
 
@@ -17,10 +23,13 @@ COMMANDS = {
     "orchestrator": (orchestrator_parser, "forward calls to nodes"),
     "up": (up_parser, "run an orchestrator and nodes on this machine"),
     "call": (call_parser, "call one function"),
+    "map": (map_parser, "call one function for each line of input"),
+    "bench": (bench_parser, "put load on a function and measure"),
     "check": (check_parser, "load a script and list its functions"),
     "run": (run_parser, "run one function of a script, with no server"),
     "info": (info_parser, "show what a server is"),
     "methods": (methods_parser, "list the functions of a server"),
+    "doctor": (doctor_parser, "say whether this machine is fit"),
     "tls": (tls_parser, "make certificates for a cluster"),
 }
 ALIASES = {"orch": "orchestrator"}

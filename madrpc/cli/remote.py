@@ -12,7 +12,7 @@ from madrpc.cli.options import security_of
 from madrpc.client.client import Client
 from madrpc.config import TlsFiles
 
-__all__ = ["print_json", "run_call", "run_info", "run_methods"]
+__all__ = ["client_of", "print_json", "run_call", "run_info", "run_methods"]
 
 
 def print_json(value: Any) -> None:
@@ -24,14 +24,14 @@ def print_json(value: Any) -> None:
 def run_call(options: argparse.Namespace) -> int:
     """``madrpc call``"""
     args = parse_arguments(options.args)
-    with _client(options) as client:
+    with client_of(options) as client:
         print_json(client.call(options.method, args, seed=options.seed))
     return 0
 
 
 def run_methods(options: argparse.Namespace) -> int:
     """``madrpc methods``"""
-    with _client(options) as client:
+    with client_of(options) as client:
         names = client.methods()
     if options.json:
         print_json(names)
@@ -43,7 +43,7 @@ def run_methods(options: argparse.Namespace) -> int:
 
 def run_info(options: argparse.Namespace) -> int:
     """``madrpc info``"""
-    with _client(options) as client:
+    with client_of(options) as client:
         info = client.info()
     if options.json:
         print_json(info)
@@ -52,7 +52,8 @@ def run_info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _client(options: argparse.Namespace) -> Client:
+def client_of(options: argparse.Namespace) -> Client:
+    """A client of the server that the options name."""
     security = security_of(options)
     tls = security.tls or TlsFiles()
     return Client(

@@ -13,6 +13,8 @@ from madrpc.client.attempts import PendingCall
 from madrpc.client.channel import ChannelPool
 from madrpc.client.dispatcher import Dispatcher
 from madrpc.client.endpoints import Endpoints
+from madrpc.client.executor import FunctionExecutor
+from madrpc.client.loadtest import LoadResult, LoadTest, Plan
 from madrpc.client.mapping import run_map
 from madrpc.client.pipeline import Pipeline
 from madrpc.client.progress import with_progress
@@ -194,6 +196,25 @@ class Client:
             return_errors=return_errors,
         )
         return with_progress(results, method, items) if progress else results
+
+    def executor(self) -> FunctionExecutor:
+        """This client for code that expects a ``concurrent.futures.Executor``."""
+        return FunctionExecutor(lambda method, args: self.submit(method, args))
+
+    def load_test(self, method: str, args: Args, plan: Plan) -> LoadResult:
+        """Call one function over and over, over a connection of its own, and measure.
+
+        Raises:
+            InvalidArguments: the arguments cannot be sent.
+        """
+        self._check_usable()
+        self._pending(method, args, CLIENT_DEFAULT, None)
+
+        def make_call() -> PendingCall:
+            return self._pending(method, args, CLIENT_DEFAULT, None)
+
+        pipeline = Pipeline(self._endpoints, self._max_frame)
+        return LoadTest(pipeline, make_call, plan).run()
 
     def methods(self) -> list[str]:
         """Names of the functions that can be called."""

@@ -1,0 +1,129 @@
+"""``madrpc doctor``: is this machine fit?"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import psutil
+
+from madrpc.engine import build
+from madrpc.links.files import connections_that_fit
+from madrpc.node.cpus import cgroup_quota, default_pool_size, usable_cpus
+from madrpc.node.sandbox import support
+from madrpc.version import __version__
+
+__all__ = ["run_doctor"]
+
+EXIT_UNFIT = 2
+_WORKER_BYTES = 40 * 2**20
+_FEW_FILES = 4096
+_EXTRAS = (
+    ("textual", "top", "the full screen of 'madrpc top'"),
+    ("tqdm", "progress", "progress bars of map"),
+    ("cryptography", "tls", "'madrpc tls init'"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; ``state`` is ok, warn or fail."""
+
+    state: str
+    about: str
+    text: str
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """``madrpc doctor``"""
+    findings = []
+    for check in _CHECKS:
+        for finding in check():
+            findings.append(finding)
+            if not options.json:
+                print(f"{finding.state:5} {finding.about:9} {finding.text}", flush=True)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings]))
+    return EXIT_UNFIT if any(finding.state == "fail" for finding in findings) else 0
+
+
+def _versions() -> Iterator[Finding]:
+    text = f"madrpc {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield Finding("ok" if sys.version_info >= (3, 11) else "fail", "versions", text)
+
+
+def _processors() -> Iterator[Finding]:
+    quota = cgroup_quota()
+    text = f"{usable_cpus()} usable, so a node starts {default_pool_size()} workers"
+    if quota is not None:
+        text += f"; the control group allows {quota:g}"
+    yield Finding("ok", "cpu", text)
+
+
+def _memory() -> Iterator[Finding]:
+    free = psutil.virtual_memory().available
+    need = default_pool_size() * _WORKER_BYTES
+    state = "ok" if free > 2 * need else "warn"
+    yield Finding(
+        state, "memory",
+        f"{free / 2**30:.1f} GiB free; {default_pool_size()} workers take about "
+        f"{need / 2**20:.0f} MiB before their scripts",
+    )  # fmt: skip
+
+
+def _engine() -> Iterator[Finding]:
+    if build.has_rival():
+        yield Finding(
+            "fail", "engine",
+            "the package 'quickjs' is installed too and takes the same module name; "
+            "pip uninstall quickjs, then pip install --force-reinstall quickjs-ng",
+        )  # fmt: skip
+    is_wheel = build.is_ready_made()
+    origin = "the ready-made wheel" if is_wheel else "built on this machine"
+    yield Finding(
+        "warn" if is_wheel else "ok", "engine",
+        f"{build.NAME} {build.version()}, {origin}: {build.loop_rate() / 1e6:.0f} million loop "
+        f"steps a second, {build.context_us():.0f} us for a context"
+        + ("; a local build is 1.4 to 2.9 times faster: " + _rebuild_hint() if is_wheel else ""),
+    )  # fmt: skip
+
+
+def _rebuild_hint() -> str:
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
+        return "install a C compiler, then pip install --no-binary quickjs-ng quickjs-ng"
+    return "pip install --force-reinstall --no-deps --no-binary quickjs-ng quickjs-ng"
+
+
+def _sandbox() -> Iterator[Finding]:
+    problem = support()
+    if problem is None:
+        yield Finding("ok", "sandbox", "seccomp filters are there; --sandbox auto uses them")
+    else:
+        yield Finding("warn", "sandbox", f"workers would run without: {problem}")
+
+
+def _files() -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fit = connections_that_fit(_FEW_FILES)
+    state = "ok" if fit >= _FEW_FILES else "warn"
+    text = f"{soft} open files allowed, at most {hard}; room for {fit} connections"
+    yield Finding(state, "files", text + ("" if state == "ok" else "; raise 'ulimit -n'"))
+
+
+def _extras() -> Iterator[Finding]:
+    for module, extra, purpose in _EXTRAS:
+        if importlib.util.find_spec(module) is not None:
+            yield Finding("ok", "extra", f"{extra}: {purpose}")
+        else:
+            yield Finding("ok", "extra", f"{extra} is not installed ({purpose}); "
+                          f"pip install 'madrpc[{extra}]'")  # fmt: skip
+
+
+_CHECKS = (_versions, _processors, _memory, _engine, _sandbox, _files, _extras)
