@@ -28,6 +28,7 @@ from madrpc.config import (
 )
 from madrpc.errors import ScriptError
 from madrpc.links.listener import bind_error
+from madrpc.links.scheduling import interrupt_nobody
 
 __all__ = ["run_node", "run_orchestrator"]
 
@@ -145,6 +146,7 @@ def run_orchestrator(options: argparse.Namespace) -> int:
 def _serve(server: Server, options: argparse.Namespace, ready: Callable[[Address], str]) -> int:
     """Start, say so, wait for a signal, drain, stop; return the exit status."""
     asked = _Signals()
+    interrupt_nobody()
     try:
         address = server.start()
     except OSError as error:

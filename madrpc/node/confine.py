@@ -7,11 +7,13 @@ What it may ask of the kernel once its scripts are loaded is the business of the
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 import sys
+from collections.abc import Collection
 
 from madrpc.config import EngineLimits
 
@@ -30,11 +32,11 @@ _HEAPS = 4
 _FRAMES = 16
 
 
-def confine(parent_pid: int, limits: EngineLimits, keep: int) -> None:
+def confine(parent_pid: int, limits: EngineLimits, keep: Collection[int]) -> None:
     """Tie this process to its parent and take away what a script's runtime does not need.
 
     Args:
-        keep: the only descriptor besides the standard ones that stays open.
+        keep: the only descriptors besides the standard ones that stay open.
     """
     # One of them leads to a process that deletes shared memory by name for whoever asks.
     _close_all_but(keep, max(_MAX_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
@@ -42,6 +44,7 @@ def confine(parent_pid: int, limits: EngineLimits, keep: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    _take_turns_as_usual()
     # A process that is not dumpable may not write this file of its own any more.
     _prefer_for_oom_kill()
     if sys.platform == "linux":
@@ -73,12 +76,12 @@ def disarm_backstop() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def adopt(parent_pid: int, keep: int) -> None:
+def adopt(parent_pid: int, keep: Collection[int]) -> None:
     """Finish what ``confine`` did in a process forked from a confined one.
 
     Args:
         parent_pid: the process to die with.
-        keep: the only descriptor besides the standard ones that stays open.
+        keep: the only descriptors besides the standard ones that stay open.
     """
     _close_all_but(keep, _MAX_OPEN_FILES)
     if sys.platform == "linux":
@@ -88,9 +91,12 @@ def adopt(parent_pid: int, keep: int) -> None:
             os._exit(1)
 
 
-def _close_all_but(keep: int, most: int) -> None:
-    os.closerange(3, keep)
-    os.closerange(keep + 1, most)
+def _close_all_but(keep: Collection[int], most: int) -> None:
+    low = 3
+    for fd in sorted(keep):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, most)
 
 
 def _prctl(option: int, value: int) -> None:
@@ -103,6 +109,13 @@ def _limit(kind: int, most: int) -> None:
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     resource.setrlimit(kind, (most, most))
+
+
+def _take_turns_as_usual() -> None:
+    """The node is patient with its workers; what it is was inherited."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _prefer_for_oom_kill() -> None:

@@ -9,10 +9,11 @@ The messages are those of the wire protocol with meanings of their own, since bo
                      request  [0, n, job, method, args, meta]         the job calls a function
                      cancel   [2, job]                                the job waits; I am free
 
-The answer to job 0 comes unasked, when the scripts are loaded. ``n`` counts up in each worker; 0
-wants no answer. ``_sleep`` and ``_log`` are for the node itself, ``_retire`` asks to be replaced,
-``_zygote`` turns the worker into a zygote, and the other names are what a node and a zygote say to
-each other.
+A worker starts a job only if it gets the job's number out of a pipe (``madrpc.node.claims``), so
+that jobs sent ahead of time can be taken back. The answer to job 0 comes unasked, when the scripts
+are loaded. ``n`` counts up in each worker; 0 wants no answer. ``_sleep`` and ``_log`` are for the
+node itself, ``_retire`` asks to be replaced, ``_zygote`` turns the worker into a zygote, and the
+other names are what a node and a zygote say to each other.
 """
 
 from typing import Final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,10 +20,13 @@ from madrpc.protocol.messages import (
     unpack_request_tail,
 )
 
-__all__ = ["MAX_DEPTH", "NestedCalls", "Router", "depth_of"]
+__all__ = ["MAX_DEPTH", "NestedCalls", "Router", "depth_of", "log_lines"]
+
+log = logging.getLogger(__name__)
 
 #: Functions may call functions this deep.
 MAX_DEPTH = 32
+_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 _SLEPT = result_tail(None)
 
 Answered = Callable[[bytes], None]
@@ -120,3 +124,10 @@ def depth_of(tail: bytes) -> int:
 def _depth(meta: dict[str, Any]) -> int:
     depth = meta.get("depth", 0)
     return depth if type(depth) is int and depth >= 0 else 0
+
+
+def log_lines(job: Job, request: Request) -> None:
+    """Log what a job wrote to its console."""
+    _, args, _ = unpack_request_tail(request.tail)
+    for level, text in args["lines"]:
+        log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)

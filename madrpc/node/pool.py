@@ -29,7 +29,7 @@ from madrpc.engine.interface import Script
 from madrpc.errors import InternalError, MadrpcError, ScriptError, from_wire
 from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
 from madrpc.node.member import Worker, cause_of, signal_of
-from madrpc.node.nesting import NestedCalls, Router
+from madrpc.node.nesting import NestedCalls, Router, log_lines
 from madrpc.node.processes import (
     ForkedProcesses,
     ProcessSource,
@@ -44,6 +44,7 @@ from madrpc.policy.job import (
     Fail,
     Job,
     Kill,
+    Reclaim,
     Requeued,
     Retire,
     Slot,
@@ -53,7 +54,7 @@ from madrpc.policy.job import (
 from madrpc.policy.jobs import JobTable
 from madrpc.policy.restarts import RestartPolicy
 from madrpc.policy.timing import ms_left
-from madrpc.protocol.messages import Request, unpack_request_tail, unpack_response_tail
+from madrpc.protocol.messages import Request, unpack_response_tail
 
 __all__ = ["WorkerPool"]
 
@@ -74,7 +75,6 @@ _DREW_WHILE_LOADING = (
     "every call sees these same numbers (Math.random and crypto in a function differ as ever); "
     "draw them in the function, or use --isolation context"
 )
-_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
 Answer = Callable[[Job, bytes | None, MadrpcError | None], None]
 
@@ -183,7 +183,10 @@ class WorkerPool:
             if type(action) is Assign:
                 job = action.job
                 link = self._workers[action.slot.id].link
-                link.start(job, ms_left(job.deadline, job.started))
+                link.start(job, ms_left(job.deadline, _now()))
+            elif type(action) is Reclaim:
+                count = self._workers[action.slot.id].link.reclaim()
+                self._perform(self.table.reclaimed(action.slot, count, _now()))
             elif type(action) is Wake:
                 self._workers[action.slot.id].link.answer(*action.answer)
             else:
@@ -237,6 +240,7 @@ class WorkerPool:
             worker.process = self._source.start(
                 theirs, boot, lambda status: self._worker_ended(worker, status)
             )
+            worker.link.claims = worker.process.claims
         except OSError as error:
             log.error("cannot start a worker process: %s", error.strerror or error)
             worker.kill_reason = "it did not start"
@@ -350,7 +354,7 @@ class WorkerPool:
             if job.slot is not None:
                 job.slot.worn = True
         elif request.method == LOG_METHOD:
-            _log_lines(job, request)
+            log_lines(job, request)
         elif not job.cancelled:
             self.nested.call(job, n, request)
 
@@ -390,9 +394,3 @@ class WorkerPool:
             if due := recycler.pick(lasting):
                 log.info("replacing worker %s after %d calls", due.pid, due.slot.calls)
                 self._perform(self.table.retire(due.slot))
-
-
-def _log_lines(job: Job, request: Request) -> None:
-    _, args, _ = unpack_request_tail(request.tail)
-    for level, text in args["lines"]:
-        log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)

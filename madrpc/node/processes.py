@@ -17,6 +17,7 @@ import gevent
 from gevent import socket
 
 from madrpc.links.stream import Stream
+from madrpc.node.claims import Claimant, Claims
 from madrpc.node.descriptors import as_plain, send_with_fd
 from madrpc.node.dialect import EXITED_METHOD, FORK_METHOD, KILL_METHOD
 from madrpc.node.worker import WorkerBoot, worker_main
@@ -54,6 +55,10 @@ class WorkerProcess(Protocol):
     def pid(self) -> int | None:
         """Its id, once known."""
 
+    @property
+    def claims(self) -> Claims | None:
+        """Where its jobs are claimed, if it may get some ahead of time; closed when it ends."""
+
     def kill(self) -> None:
         """SIGKILL; of no effect once it has ended."""
 
@@ -89,10 +94,18 @@ class SpawnedProcesses:
 
 class _Spawned:
     def __init__(self, sock: Any, boot: WorkerBoot, exited: Exited) -> None:
-        self._process = _spawn.Process(
-            target=worker_main, args=(sock, boot), name="madrpc-worker", daemon=True
-        )
-        self._process.start()
+        self.claims = Claims()
+        try:
+            self._process = _spawn.Process(
+                target=worker_main,
+                args=(sock, boot, Claimant(self.claims.read_fd)),
+                name="madrpc-worker",
+                daemon=True,
+            )
+            self._process.start()
+        except OSError:
+            self.claims.close()
+            raise
         self.pid = self._process.pid
         self._exited = exited
         self._ended = False
@@ -107,6 +120,7 @@ class _Spawned:
         status = self._process.exitcode
         self._ended = True
         self._process.close()
+        self.claims.close()
         self._exited(status if status is not None else 1)
 
 
@@ -201,6 +215,8 @@ class ForkedProcesses:
 
 
 class _Forked:
+    claims = None
+
     def __init__(self, source: ForkedProcesses, n: int, exited: Exited) -> None:
         self._source = source
         self._n = n

@@ -16,6 +16,7 @@ from madrpc.config import EngineLimits
 from madrpc.engine.interface import Engine, Script
 from madrpc.errors import InternalError, MadrpcError
 from madrpc.node import sandbox
+from madrpc.node.claims import Claimant
 from madrpc.node.confine import adopt, confine
 from madrpc.node.dialect import BOOT_ID, ZYGOTE_METHOD
 from madrpc.node.runner import CallRunner
@@ -53,9 +54,9 @@ class WorkerBoot:
     may_fork: bool
 
 
-def worker_main(sock: socket.socket, boot: WorkerBoot) -> None:
+def worker_main(sock: socket.socket, boot: WorkerBoot, claimant: Claimant) -> None:
     """Entry point of the child process."""
-    confine(boot.parent_pid, boot.limits, keep=sock.fileno())
+    confine(boot.parent_pid, boot.limits, keep=(sock.fileno(), claimant.fileno()))
     # Blocking mode belongs to the open socket, and the node made this end non-blocking.
     sock.setblocking(True)
     try:
@@ -66,7 +67,7 @@ def worker_main(sock: socket.socket, boot: WorkerBoot) -> None:
     gc.collect()
     gc.freeze()
     _say_booted(sock, result_tail({"methods": sorted(engine.methods), "load_s": engine.load_s}))
-    _serve(sock, engine, boot)
+    _serve(sock, engine, boot, claimant)
 
 
 def _load_engine(boot: WorkerBoot) -> Engine:
@@ -86,14 +87,18 @@ def _say_booted(sock: socket.socket, tail: bytes) -> None:
 
 
 def _serve(
-    sock: socket.socket, engine: Engine, boot: WorkerBoot, *, keep_spare: bool = True
+    sock: socket.socket, engine: Engine, boot: WorkerBoot, claimant: Claimant | None = None
 ) -> None:
-    """Run calls until the node closes the socket."""
+    """Run calls until the node closes the socket.
+
+    Args:
+        claimant: what to ask before a job is begun; None where jobs come one at a time.
+    """
     runner = CallRunner(engine, boot.max_frame, sock.sendall)
     decoder = FrameDecoder(boot.max_frame)
     may_fork = boot.may_fork
     try:
-        while data := _receive(sock, engine if keep_spare else None):
+        while data := _receive(sock, engine if claimant is not None else None):
             for frame in decoder.feed(data):
                 message = parse_message(frame)
                 if type(message) is Request:
@@ -103,7 +108,8 @@ def _serve(
                             return
                         may_fork = False
                         _tighten(boot)
-                    runner.start(message)
+                    if claimant is None or claimant.may_start(message.id):
+                        runner.start(message)
                 elif type(message) is Response:
                     runner.answered(message)
                 elif type(message) is Cancel:
@@ -135,12 +141,12 @@ def _become_zygote(control: socket.socket, engine: Engine, boot: WorkerBoot) -> 
     child_boot = replace(boot, may_fork=False)
 
     def serve_child(sock: socket.socket) -> None:
-        adopt(zygote_pid, keep=sock.fileno())
+        adopt(zygote_pid, keep=(sock.fileno(),))
         sock.setblocking(True)
         _tighten(boot)
         engine.forked()
         _say_booted(sock, result_tail({}))
-        _serve(sock, engine, child_boot, keep_spare=False)
+        _serve(sock, engine, child_boot)
 
     _say_booted(control, result_tail({"zygote": True, "drew": drew}))
     run_zygote(control, serve_child)

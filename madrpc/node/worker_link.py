@@ -10,6 +10,7 @@ from typing import Protocol
 from gevent import socket
 
 from madrpc.links.stream import Stream
+from madrpc.node.claims import Claims
 from madrpc.node.dialect import BOOT_ID, ZYGOTE_METHOD
 from madrpc.policy.job import Job
 from madrpc.protocol.frames import FrameDecoder
@@ -51,12 +52,17 @@ class WorkerEvents(Protocol):
 
 
 class WorkerLink:
-    """Jobs to one worker, and what it says about them."""
+    """Jobs to one worker, and what it says about them.
 
-    __slots__ = ("_decoder", "_events", "_ids", "_jobs", "_next_id", "_stream")
+    Attributes:
+        claims: set where the worker asks before it starts a job.
+    """
+
+    __slots__ = ("_decoder", "_events", "_ids", "_jobs", "_next_id", "_stream", "claims")
 
     def __init__(self, sock: socket.socket, max_frame: int, events: WorkerEvents) -> None:
         self._events = events
+        self.claims: Claims | None = None
         self._decoder = FrameDecoder(max_frame)
         self._jobs: dict[int, Job] = {}
         self._ids: dict[Job, int] = {}
@@ -72,7 +78,18 @@ class WorkerLink:
         self._next_id = id + 1 if id < 0xFFFFFFFF else BOOT_ID + 1
         self._jobs[id] = job
         self._ids[job] = id
+        if self.claims is not None:
+            self.claims.offer(id)
         self._stream.write(request_head(id, timeout_ms, len(job.tail)), job.tail)
+
+    def reclaim(self) -> int:
+        """Take back the jobs that the worker has not begun; how many of the last ones those are."""
+        if self.claims is None:
+            return 0
+        count = self.claims.take_back()
+        for id in list(self._jobs)[len(self._jobs) - count :]:
+            del self._ids[self._jobs.pop(id)]
+        return count
 
     def answer(self, n: int, tail: bytes) -> None:
         """Give a parked job the answer of one of its nested calls."""

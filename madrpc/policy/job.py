@@ -17,6 +17,7 @@ __all__ = [
     "Job",
     "JobState",
     "Kill",
+    "Reclaim",
     "Requeued",
     "Retire",
     "Slot",
@@ -29,6 +30,7 @@ class JobState(Enum):
     """Where a job is."""
 
     QUEUED = "queued"
+    AHEAD = "ahead"
     RUNNING = "running"
     PARKED = "parked"
     DONE = "done"
@@ -111,12 +113,14 @@ class Job:
 class Slot:
     """One worker process as the table sees it."""
 
-    __slots__ = ("calls", "id", "job", "parked", "state", "wakes", "worn")
+    __slots__ = ("ahead", "calls", "id", "job", "parked", "state", "wakes", "worn")
 
     def __init__(self, id: int) -> None:
         self.id = id
         self.state = SlotState.STARTING
         self.job: Job | None = None
+        #: Jobs that were sent to the worker while it ran another; it runs them in this order.
+        self.ahead: deque[Job] = deque()
         self.parked: dict[Job, None] = {}
         self.wakes: deque[tuple[Job, Any]] = deque()
         self.calls = 0
@@ -141,6 +145,13 @@ class Wake:
     slot: Slot
     job: Job
     answer: Any
+
+
+@dataclass(slots=True)
+class Reclaim:
+    """Take back the jobs sent ahead that the slot's worker has not begun; say how many."""
+
+    slot: Slot
 
 
 @dataclass(slots=True)
@@ -181,4 +192,4 @@ class Requeued:
     job: Job
 
 
-Action = Assign | Wake | Drop | Retire | Kill | Fail | Requeued
+Action = Assign | Wake | Reclaim | Drop | Retire | Kill | Fail | Requeued

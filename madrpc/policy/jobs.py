@@ -12,16 +12,15 @@ A pure table: it is told what happened and when, and returns the actions that th
                         v          wake |  | park
                        DONE             PARKED --> DONE (deadline, cancel: the context is dropped)
 
-Calls wait in one queue and are bound to a worker only when that worker is free to start them. A
-call that waits for nested calls or a timer is parked: its context stays in its worker, which serves
-others meanwhile. When what it waits for has come, it is the next thing that worker runs. Nested
-calls go before new ones, so that work begun is finished first and a full pool never waits for
-itself.
+Calls wait in one queue and are bound to a worker only when that worker is free to start them;
+tiny ones are sent to busy workers too, and taken back if they would wait there. A call that waits
+for nested calls or a timer is parked: its context stays in its worker, which serves others
+meanwhile. When what it waits for has come, it is the next thing that worker runs. Nested calls go
+before new ones, so that work begun is finished first and a full pool never waits for itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from madrpc.config import NODE_GRACE_S, PoolConfig
@@ -34,14 +33,16 @@ from madrpc.policy.job import (
     Job,
     JobState,
     Kill,
+    Reclaim,
     Requeued,
     Retire,
     Slot,
     SlotState,
     Wake,
 )
+from madrpc.policy.slots import SlotTable, most_ahead
 from madrpc.policy.timing import DeadlineTable
-from madrpc.policy.verdicts import over_limit, overloaded, too_late, worker_lost
+from madrpc.policy.verdicts import overdue, overloaded, too_late, worker_lost
 
 __all__ = ["CANCEL_GRACE_S", "MOST_PARKED", "JobTable"]
 
@@ -53,7 +54,7 @@ MOST_PARKED = 64
 _AVERAGE_WEIGHT = 0.1
 
 
-class JobTable:
+class JobTable(SlotTable):
     """Owner of every job and slot of a node.
 
     Args:
@@ -62,17 +63,15 @@ class JobTable:
     """
 
     def __init__(self, config: PoolConfig, time_limit_s: float, *, single_use: bool = False):
+        super().__init__()
         self._config = config
         self.single_use = single_use
         self._time_limit_s = time_limit_s
         self._backlog: Backlog[Job] = Backlog(
             config.queue_size, config.queue_bytes, lambda job: job.state is JobState.QUEUED
         )
-        self._idle: dict[Slot, None] = {}
         self._deadlines: DeadlineTable[Job] = DeadlineTable()
         self._average_s = 0.0
-        self._next_slot = 0
-        self.slots: dict[int, Slot] = {}
 
     def __repr__(self) -> str:
         return f"<JobTable {self.queued} queued, {self.busy} of {len(self.slots)} workers busy>"
@@ -93,31 +92,9 @@ class JobTable:
         return self._backlog.bytes
 
     @property
-    def busy(self) -> int:
-        """Workers that run a job."""
-        return sum(slot.job is not None for slot in self.slots.values())
-
-    @property
-    def parked(self) -> int:
-        """Jobs that wait inside a worker for nested calls or timers."""
-        return sum(len(slot.parked) for slot in self.slots.values())
-
-    @property
-    def unparked(self) -> int:
-        """Workers that are alive and hold no parked job."""
-        return sum(
-            slot.state is not SlotState.DYING and not slot.parked for slot in self.slots.values()
-        )
-
-    @property
     def in_flight(self) -> int:
         """Jobs taken and not ended: waiting, running or parked."""
-        return self.queued + self.busy + self.parked
-
-    @property
-    def ready(self) -> int:
-        """Workers that run a job or could take one."""
-        return sum(slot.state in (SlotState.IDLE, SlotState.BUSY) for slot in self.slots.values())
+        return self.queued + self.ahead + self.busy + self.parked
 
     # -------------------------------------------------------------- jobs
 
@@ -141,7 +118,7 @@ class JobTable:
             self._average_s += _AVERAGE_WEIGHT * (ran_s - self._average_s)
             self._forget(job)
         slot.calls += 1
-        if self.single_use or (slot.worn and not slot.parked):
+        if self.single_use or (slot.worn and not slot.parked and not slot.ahead):
             slot.state = SlotState.DYING
             return [Retire(slot), *self._fill(now)]
         return self._next(slot, now)
@@ -184,9 +161,8 @@ class JobTable:
         elif job.state is JobState.PARKED:
             return [*self._drop(job), *self._fill(now)]
         elif job.state is JobState.RUNNING and not job.cancelled:
-            job.cancelled = True
-            self._deadlines.discard(job, job.tick)
-            job.tick = self._deadlines.add(job, now + CANCEL_GRACE_S)
+            self._let_end(job, now)
+        job.cancelled = True
         return []
 
     def tick(self, now: float) -> list[Action]:
@@ -197,37 +173,32 @@ class JobTable:
                 actions += self._stop(job, now)
             elif job.state is JobState.PARKED:
                 actions += [*self._drop(job), Fail(job, too_late(job, now, JobState.PARKED))]
-            elif job.state is JobState.QUEUED:
-                self._unqueue(job)
+            elif job.state is not JobState.DONE and not job.cancelled:
                 actions.append(Fail(job, too_late(job, now, JobState.QUEUED)))
+                if job.state is JobState.QUEUED:
+                    self._unqueue(job)
+                job.cancelled = True
+        actions += map(Reclaim, self.held_up(now))
         return [*actions, *self._fill(now)]
 
-    # ------------------------------------------------------------- slots
+    def reclaimed(self, slot: Slot, count: int, now: float) -> list[Action]:
+        """The slot's worker will not begin the last ``count`` jobs that it was sent.
 
-    def add_slot(self) -> Slot:
-        """A worker process is being started."""
-        slot = Slot(self._next_slot)
-        self._next_slot += 1
-        self.slots[slot.id] = slot
-        return slot
+        They wait again, before all others. The one that it seemed to run may be among them.
+        """
+        for _ in range(count):
+            job = slot.ahead.pop() if slot.ahead else slot.job
+            assert job is not None
+            self._forget(job)
+            if not job.cancelled:
+                self._enqueue(job, first=True)
+        return self._fill(now) if slot.job is not None else self._next(slot, now)
+
+    # ------------------------------------------------------------- slots
 
     def slot_ready(self, slot: Slot, now: float) -> list[Action]:
         """The slot's worker has loaded the scripts."""
         return self._next(slot, now)
-
-    def retire(self, slot: Slot) -> list[Action]:
-        """Let an idle worker go, if nothing waits in it."""
-        if slot not in self._idle or slot.parked:
-            return []
-        del self._idle[slot]
-        slot.state = SlotState.DYING
-        return [Retire(slot)]
-
-    def condemn(self, slots: Iterable[Slot]) -> None:
-        """Give these slots nothing more: their workers are going, each will be told lost."""
-        for slot in slots:
-            self._idle.pop(slot, None)
-            slot.state = SlotState.DYING
 
     def slot_lost(self, slot: Slot, now: float, cause: str, signal: int | None) -> list[Action]:
         """The slot's worker is gone.
@@ -246,6 +217,8 @@ class JobTable:
         running, slot.job = slot.job, None
         innocent, slot.parked = list(slot.parked), {}
         slot.wakes.clear()
+        innocent += slot.ahead
+        slot.ahead.clear()
         if running is not None:
             running.crashes += 1
             limits = (self._time_limit_s, self._config.attempts)
@@ -291,6 +264,11 @@ class JobTable:
         if slot is not None and slot.job is job:
             slot.job = None
 
+    def _let_end(self, job: Job, now: float) -> None:
+        """Give a job that nobody wants a moment before its worker is killed."""
+        self._deadlines.discard(job, job.tick)
+        job.tick = self._deadlines.add(job, now + CANCEL_GRACE_S)
+
     def _drop(self, job: Job) -> list[Action]:
         """Free a parked job's context."""
         slot = job.slot
@@ -323,6 +301,8 @@ class JobTable:
 
     def _next(self, slot: Slot, now: float) -> list[Action]:
         """Give the free slot what wakes up in it, else the oldest job that waits."""
+        if slot.ahead:
+            return self._promote(slot, now)
         while slot.wakes:
             job, answer = slot.wakes.popleft()
             if job.state is JobState.PARKED and job.slot is slot:
@@ -338,10 +318,35 @@ class JobTable:
         only_nested = len(slot.parked) >= MOST_PARKED
         waiting = self._take(only_nested=only_nested)
         if waiting is not None:
-            return [self._start(slot, waiting, now)]
+            return [self._start(slot, waiting, now), *self._send_ahead(slot, now)]
         slot.state = SlotState.IDLE
         self._idle[slot] = None
         return []
+
+    def _promote(self, slot: Slot, now: float) -> list[Action]:
+        """The worker has gone on to the next job that it was sent ahead."""
+        job = slot.ahead.popleft()
+        self._deadlines.discard(job, job.tick)
+        self._run(slot, job, now)
+        if job.cancelled:
+            self._let_end(job, now)
+        return self._send_ahead(slot, now)
+
+    def _send_ahead(self, slot: Slot, now: float) -> list[Action]:
+        """Give a busy worker more jobs, if they are tiny and more wait than there are workers."""
+        most = most_ahead(slot, self._average_s)
+        actions: list[Action] = []
+        while len(slot.ahead) < most and len(self._backlog) > len(self.slots):
+            job = self._take(only_nested=False)
+            if job is None:
+                break
+            job.slot, job.state = slot, JobState.AHEAD
+            job.queued_s = now - job.submitted
+            slot.ahead.append(job)
+            if job.deadline is not None:
+                job.tick = self._deadlines.add(job, job.deadline)
+            actions.append(Assign(slot, job))
+        return actions
 
     def _take(self, *, only_nested: bool) -> Job | None:
         """The job that has waited longest, no longer waiting."""
@@ -390,8 +395,5 @@ class JobTable:
         assert slot is not None
         self._forget(job)
         slot.state = SlotState.DYING
-        if job.cancelled:
-            return [Kill(slot, "cancelled call")]
-        if job.deadline is not None and now >= job.deadline:
-            return [Kill(slot, "deadline"), Fail(job, too_late(job, now, JobState.RUNNING))]
-        return [Kill(slot, "time limit"), Fail(job, over_limit(self._time_limit_s))]
+        reason, error = overdue(job, now, self._time_limit_s)
+        return [Kill(slot, reason), *([Fail(job, error)] if error else [])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from madrpc.errors import CallTimeout, MadrpcError, Overloaded, TimeLimitExceeded, WorkerCrashed
 from madrpc.policy.job import Job, JobState
 
-__all__ = ["BACKSTOP_SIGNAL", "over_limit", "overloaded", "too_late", "worker_lost"]
+__all__ = ["BACKSTOP_SIGNAL", "over_limit", "overdue", "overloaded", "too_late", "worker_lost"]
 
 _LEAST_WAIT_MS = 10
 #: SIGALRM: the worker's own kernel timer ended it, because the node did not do so in time.
@@ -50,6 +50,15 @@ def too_late(job: Job, now: float, state: JobState) -> CallTimeout:
         "the call was stopped",
         {"queued_ms": round(queued_s * 1000), "ran_ms": round(ran_s * 1000)},
     )
+
+
+def overdue(job: Job, now: float, limit_s: float) -> tuple[str, MadrpcError | None]:
+    """Why the worker of a job that still runs is killed, and what the caller is answered."""
+    if job.cancelled:
+        return "cancelled call", None
+    if job.deadline is not None and now >= job.deadline:
+        return "deadline", too_late(job, now, JobState.RUNNING)
+    return "time limit", over_limit(limit_s)
 
 
 def worker_lost(

@@ -137,7 +137,7 @@ def outcome(attempt: Callable[[], Any]) -> str:
 
 def main(level: str, victim: int, folder: str) -> None:
     held, kept = socket.socketpair()
-    confine(os.getppid(), EngineLimits(), keep=kept.fileno())
+    confine(os.getppid(), EngineLimits(), keep=(kept.fileno(),))
     assert outcome(lambda: os.fstat(held.fileno())) == "EBADF"
     held.detach()
     ours, theirs = socket.socketpair()

@@ -9,6 +9,7 @@ from madrpc.policy.job import Job, JobState
 from madrpc.policy.verdicts import (
     BACKSTOP_SIGNAL,
     over_limit,
+    overdue,
     overloaded,
     too_late,
     worker_lost,
@@ -71,3 +72,12 @@ def test_a_worker_that_ended_itself_was_late() -> None:
     found.deadline = 5.0
     assert type(verdict(4.0)) is TimeLimitExceeded
     assert type(verdict(9.0)) is CallTimeout
+
+
+def test_why_the_worker_of_an_overdue_job_is_killed():
+    late = Job("f", b"", 5.0, None)
+    assert overdue(late, 4.0, 2.5)[0] == "time limit"
+    reason, error = overdue(late, 5.0, 2.5)
+    assert (reason, type(error)) == ("deadline", CallTimeout)
+    late.cancelled = True
+    assert overdue(late, 6.0, 2.5) == ("cancelled call", None)

@@ -1,0 +1,43 @@
+"""The worker slots of a node."""
+
+from __future__ import annotations
+
+from madrpc.policy.job import Job, Retire, SlotState
+from madrpc.policy.slots import SlotTable
+
+
+def job() -> Job:
+    return Job("f", b"", None, None)
+
+
+def test_slots_are_counted_by_what_they_do() -> None:
+    found = SlotTable()
+    idle, busy, starting = (found.add_slot() for _ in range(3))
+    idle.state, busy.state = SlotState.IDLE, SlotState.BUSY
+    busy.job = job()
+    busy.ahead.extend([job(), job()])
+    idle.parked[job()] = None
+    assert (found.ready, found.busy, found.ahead, found.parked, found.unparked) == (2, 1, 2, 1, 2)
+    assert [slot.id for slot in (idle, busy, starting)] == [0, 1, 2]
+
+
+def test_only_an_idle_slot_without_parked_jobs_retires() -> None:
+    found = SlotTable()
+    slot = found.add_slot()
+    assert found.retire(slot) == []
+    slot.state = SlotState.IDLE
+    found._idle[slot] = None
+    slot.parked[job()] = None
+    assert found.retire(slot) == []
+    slot.parked.clear()
+    assert found.retire(slot) == [Retire(slot)]
+    assert slot.state is SlotState.DYING
+    assert found.retire(slot) == []
+
+
+def test_condemned_slots_get_nothing_more() -> None:
+    found = SlotTable()
+    slot = found.add_slot()
+    found._idle[slot] = None
+    found.condemn([slot])
+    assert (slot.state, found._idle) == (SlotState.DYING, {})
