@@ -127,18 +127,18 @@ def test_a_burst_of_futures_beyond_the_nodes_queue(servers: Servers, kind: Kind)
 
 
 def test_close_ends_what_waits(live: RunningServer, kind: Kind) -> None:
-    client = kind(live.address)
-    future = client.submit("spin", {"ms": 60_000})
-    client.close()
-    client.close()
-    assert isinstance(future.exception(5), ClientClosed)
-    for use in (
-        lambda: client.call("double", {"n": 1}),
-        lambda: client.submit("double", {"n": 1}),
-        lambda: next(iter(client.map("double", [{"n": 1}]))),
-    ):
-        with pytest.raises(ClientClosed):
-            use()
+    with kind(live.address) as client:
+        future = client.submit("spin", {"ms": 60_000})
+        client.close()
+        client.close()
+        assert isinstance(future.exception(5), ClientClosed)
+        for use in (
+            lambda: client.call("double", {"n": 1}),
+            lambda: client.submit("double", {"n": 1}),
+            lambda: next(iter(client.map("double", [{"n": 1}]))),
+        ):
+            with pytest.raises(ClientClosed):
+                use()
 
 
 def test_map_keeps_the_order(client: AnyClient) -> None:
