@@ -97,7 +97,7 @@ def run_node(options: argparse.Namespace) -> int:
     gevent.signal_handler(signal.SIGHUP, gevent.spawn, reload)
     if options.watch:
         gevent.spawn(node.watch)
-    return _serve(node, options, ready, manager)
+    return _serve(node, options, ready, manager, node.told_to_drain)
 
 
 def _listener(options: argparse.Namespace) -> ListenerConfig:
@@ -159,9 +159,12 @@ def _serve(
     options: argparse.Namespace,
     ready: Callable[[Address], str],
     manager: Notifier,
+    told_to_drain: Event | None = None,
 ) -> int:
-    """Start, say so, wait for a signal, drain, stop; return the exit status."""
+    """Start, say so, wait for a signal or an order, drain, stop; return the exit status."""
     asked = _Signals()
+    if told_to_drain is not None:
+        told_to_drain.rawlink(asked.ordered)
     interrupt_nobody()
     try:
         address = server.start()
@@ -198,9 +201,14 @@ def _report(server: Server, manager: Notifier) -> None:
 
 
 class _Signals:
-    """The first SIGTERM or SIGINT drains, the second stops."""
+    """The first SIGTERM or SIGINT drains, the second stops.
+
+    An order over the wire drains too, and is not counted: who then sends one signal, as service
+    managers do, cuts no call off.
+    """
 
     def __init__(self) -> None:
+        self._signalled = False
         self.first = Event()
         self.second = Event()
         self.exit_code = 0
@@ -208,11 +216,16 @@ class _Signals:
             gevent.signal_handler(number, self.arrived, number)
 
     def arrived(self, number: int) -> None:
-        if self.first.is_set():
+        if self._signalled:
             self.second.set()
         else:
+            self._signalled = True
             self.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else 0
             self.first.set()
+
+    def ordered(self, _event: Event) -> None:
+        """A caller told this server to drain."""
+        self.first.set()
 
 
 def _watch_stdin(asked: _Signals) -> None:

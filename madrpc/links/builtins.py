@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from madrpc.errors import InternalError, MadrpcError, PayloadTooLarge
+from madrpc.errors import InternalError, MadrpcError, PayloadTooLarge, Unauthenticated
 from madrpc.links.connection import Connection
 from madrpc.policy.suggest import method_not_found
 from madrpc.protocol.messages import Request, result_tail, unpack_request_tail
@@ -39,10 +39,15 @@ class _Running:
 
 
 class Builtins:
-    """Answers built-in methods, each in a greenlet of its own because some must wait."""
+    """Answers built-in methods, each in a greenlet of its own because some must wait.
 
-    def __init__(self, table: Mapping[str, Builtin]) -> None:
-        self._table = table
+    Args:
+        orders: built-ins that change what a server does; only for callers who ``may_order``.
+    """
+
+    def __init__(self, table: Mapping[str, Builtin], orders: Mapping[str, Builtin]) -> None:
+        self._table = {**table, **orders}
+        self._orders = frozenset(orders)
 
     def handle(self, connection: Connection, request: Request) -> _Running:
         """Answer the request when its builtin is done."""
@@ -55,6 +60,8 @@ class Builtins:
             builtin = self._table.get(request.method)
             if builtin is None:
                 raise method_not_found(request.method, self._table)
+            if request.method in self._orders and not connection.may_order:
+                raise _not_from_there(request.method)
             _, args, _ = unpack_request_tail(request.tail)
             connection.respond(request.id, result_tail(builtin(args)))
         except MadrpcError as error:
@@ -62,6 +69,13 @@ class Builtins:
         except Exception as error:
             log.exception("built-in method %s failed", request.method)
             connection.respond_error(request.id, InternalError(f"{request.method}: {error}"))
+
+
+def _not_from_there(method: str) -> Unauthenticated:
+    return Unauthenticated(
+        f"{method} is taken from this server's own machine, or over connections that show a token "
+        "or a client certificate; start the server with --auth-token-file, or ask from there"
+    )
 
 
 def revision_of(words: Iterable[str]) -> str:

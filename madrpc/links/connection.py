@@ -15,6 +15,7 @@ machine of one that is gone answers with a reset, which cancels its calls.
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import logging
 import math
 import time
@@ -147,6 +148,19 @@ class Connection:
     def in_flight(self) -> int:
         """Requests not answered yet."""
         return len(self._session.in_flight)
+
+    @property
+    def may_order(self) -> bool:
+        """Whether the peer may tell this server what to do.
+
+        It has shown a token or a certificate that this server asks everybody for, or it is on this
+        machine.
+        """
+        security = self._owner.config.security
+        if security.token is not None:
+            return self._trusted
+        proved = security.tls is not None and security.tls.ca is not None
+        return proved or _is_loopback(self._host)
 
     def respond(self, id: int, tail: bytes) -> None:
         """Answer a request with an encoded error and result. A second answer is dropped."""
@@ -312,6 +326,15 @@ class Connection:
             log.warning("closing %s: %s", self.peer, reason)
         for pending in unanswered:
             pending.cancel()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _no_token() -> Unauthenticated:

@@ -22,10 +22,27 @@ class ProcessUsage:
         self._own = psutil.Process(os.getpid())
         self._own.cpu_percent()
         self._workers: dict[int, psutil.Process] = {}
+        self._zygote: psutil.Process | None = None
 
     def front_end(self) -> dict[str, float]:
         """Usage of this process."""
         return _usage(self._own)
+
+    def ended_cpu_seconds(self) -> float:
+        """CPU time of the children of this process that have ended."""
+        return _of_children(self._own)
+
+    def zygote(self, pid: int) -> dict[str, Any] | None:
+        """Usage of the process that forks workers, with the CPU time of those that have ended."""
+        try:
+            if self._zygote is None or self._zygote.pid != pid:
+                self._zygote = psutil.Process(pid)
+                self._zygote.cpu_percent()
+            row = {"pid": pid, **_usage(self._zygote)}
+            row["cpu_seconds"] = round(row["cpu_seconds"] + _of_children(self._zygote), 3)
+        except psutil.NoSuchProcess:
+            return None
+        return row
 
     def workers(self, pids: Iterable[int]) -> list[dict[str, Any]]:
         """Usage of each worker that is alive."""
@@ -44,6 +61,12 @@ class ProcessUsage:
         process = self._workers[pid] = psutil.Process(pid)
         process.cpu_percent()
         return process
+
+
+def _of_children(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    # macOS does not tell them.
+    return float(getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0))
 
 
 def _usage(process: psutil.Process) -> dict[str, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from madrpc.address import Address
@@ -23,7 +23,9 @@ from madrpc.links.usage import ProcessUsage
 from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
+from madrpc.node.scriptfiles import fingerprints
 from madrpc.node.trial import Trial, try_worker
+from madrpc.node.workload import with_usage
 from madrpc.policy.job import Job, JobState
 from madrpc.policy.stats import MethodTable
 from madrpc.policy.suggest import method_not_found
@@ -91,19 +93,6 @@ def _start_or_stop(pool: WorkerPool) -> None:
         raise
 
 
-def _fingerprints(paths: Sequence[str]) -> list[tuple[int, int] | None]:
-    """What tells that a file has changed; None for one that cannot be read."""
-    return [_fingerprint(path) for path in paths]
-
-
-def _fingerprint(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
 class Node:
     """One compute node.
 
@@ -126,6 +115,8 @@ class Node:
             Credentials(config.listener.security),
         )
         self.draining = False
+        #: Set when a caller orders the node to drain; whoever runs it then does as after SIGTERM.
+        self.told_to_drain = Event()
         self._methods: frozenset[str] = frozenset()
         self._revision = ""
         self._stats = MethodTable()
@@ -137,7 +128,8 @@ class Node:
                 "_info": self._info,
                 "_metrics": self._metrics,
                 "_methods": self._list_methods,
-            }
+            },
+            {"_drain": self._drain},
         )
 
     def __repr__(self) -> str:
@@ -183,10 +175,10 @@ class Node:
 
     def watch(self) -> None:
         """Reload whenever a script file has changed; never returns."""
-        seen = _fingerprints(self.config.scripts)
+        seen = fingerprints(self.config.scripts)
         while True:
             gevent.sleep(_WATCH_S)
-            now = _fingerprints(self.config.scripts)
+            now = fingerprints(self.config.scripts)
             if now != seen:
                 seen = now
                 self.reload()
@@ -351,10 +343,12 @@ class Node:
             },
         }
 
-    def _metrics(self, _args: dict[str, Any]) -> dict[str, Any]:
+    def _metrics(self, args: dict[str, Any]) -> dict[str, Any]:
         table = self.pool.table
-        return {
+        answer = {
             "role": "node",
+            "state": self.state,
+            "revision": self._revision,
             "uptime_s": round(_now() - self._started, 3),
             "calls": self._stats.calls,
             "errors": self._stats.errors,
@@ -368,19 +362,16 @@ class Node:
                 "busy": table.busy,
                 "parked": table.parked,
                 "restarts": self.pool.restarts.restarts,
-                "processes": self._worker_rows(),
             },
-            "front_end": self._usage.front_end(),
-            "methods": self._stats.snapshot(),
+            **self._stats.figures(args),
         }
+        return with_usage(answer, self._usage, self.pool, args)
 
-    def _worker_rows(self) -> list[dict[str, Any]]:
-        slots = self.pool.workers()
-        rows = self._usage.workers(slots)
-        for row in rows:
-            slot = slots[row["pid"]]
-            row.update(state=slot.state.value, calls=slot.calls)
-        return rows
+    def _drain(self, _args: dict[str, Any]) -> dict[str, Any]:
+        if not self.draining:
+            log.info("a caller ordered this node to drain")
+            self.told_to_drain.set()
+        return {"state": "draining"}
 
     def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"methods": sorted(self._methods)}

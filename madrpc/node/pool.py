@@ -32,6 +32,7 @@ from madrpc.node.member import Worker, cause_of, signal_of
 from madrpc.node.nesting import NestedCalls, Router, log_lines
 from madrpc.node.processes import ForkedProcesses, ProcessSource, SpawnedProcesses
 from madrpc.node.recycling import Recycler, stopped
+from madrpc.node.snapshots import DREW_WHILE_LOADING
 from madrpc.node.worker import WorkerBoot
 from madrpc.policy.job import (
     Action,
@@ -69,11 +70,6 @@ _SNAPSHOT_WORTH_S = 0.004
 #: After a call a worker makes its next context. Below this a call had better wait for that than
 #: compete with it from another worker: 210 us instead of 410 on two cores.
 _QUICK_LOAD_S = 0.0005
-_DREW_WHILE_LOADING = (
-    "%s, or a library before it, draws random numbers while it loads; with isolation snapshot "
-    "every call sees these same numbers (Math.random and crypto in a function differ as ever); "
-    "draw them in the function, or use --isolation context"
-)
 
 Answer = Callable[[Job, bytes | None, MadrpcError | None], None]
 
@@ -155,6 +151,11 @@ class WorkerPool:
     def workers(self) -> dict[int, Slot]:
         """The slot of each worker process, by process id."""
         return {pid: worker.slot for worker in self._workers.values() if (pid := worker.pid)}
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """The process that forks the workers, where there is one."""
+        return None if self._zygote is None else self._zygote.pid
 
     def stop(self) -> None:
         """Kill every worker and wait until all have ended."""
@@ -287,7 +288,7 @@ class WorkerPool:
     def _use_zygote(self, scout: Worker, drew: Sequence[str]) -> None:
         """Fork all further workers from this one, which is ready for it."""
         for name in drew:
-            log.warning(_DREW_WHILE_LOADING, name)
+            log.warning(DREW_WHILE_LOADING, name)
         control = scout.link.detach()
         del self._workers[scout.slot.id]
         self.table.slot_lost(scout.slot, _now(), "", None)

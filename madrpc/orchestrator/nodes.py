@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import gevent
 
-from madrpc.config import INFO_TIMEOUT_S, ListenerConfig
+from madrpc.config import ListenerConfig
 from madrpc.credentials import Credentials
 from madrpc.errors import MadrpcError
 from madrpc.links.upstream import Upstream, UpstreamOwner
@@ -229,17 +230,35 @@ class Nodes:
 
     # --------------------------------------------------------- questions
 
-    def ask_all(self, method: str, timeout_s: float = INFO_TIMEOUT_S) -> dict[str, Any]:
-        """The answer of every connected node to a built-in, by address; errors are left out."""
-        connected = [upstream for upstream in self.upstreams.values() if upstream.link]
-        jobs = {up.record.address: gevent.spawn(_ask, up, method, timeout_s) for up in connected}
+    def ask_all(
+        self,
+        method: str,
+        timeout_s: float,
+        args: dict[str, Any] | None = None,
+        only: Collection[str] | None = None,
+    ) -> dict[str, Any]:
+        """The answer of connected nodes to a built-in, by address; errors are left out.
+
+        Nodes that are late with their health probes are not asked: they would hold up the rest.
+
+        Args:
+            only: addresses of the nodes to ask; None asks all.
+        """
+        asked = [
+            up
+            for up in self.upstreams.values()
+            if up.link and not up.health.misses and (only is None or up.record.address in only)
+        ]
+        jobs = {up.record.address: gevent.spawn(_ask, up, method, timeout_s, args) for up in asked}
         gevent.joinall(list(jobs.values()), timeout=timeout_s + 1)
         return {address: job.value for address, job in jobs.items() if job.value is not None}
 
 
-def _ask(upstream: Upstream, method: str, timeout_s: float) -> dict[str, Any] | None:
+def _ask(
+    upstream: Upstream, method: str, timeout_s: float, args: dict[str, Any] | None
+) -> dict[str, Any] | None:
     try:
-        return upstream.ask(method, timeout_s)
+        return upstream.ask(method, timeout_s, args)
     except MadrpcError:
         return None
 

@@ -8,8 +8,8 @@ from typing import Any
 import gevent
 
 from madrpc.address import Address
-from madrpc.config import CONNECT_TIMEOUT_S, OrchestratorConfig
-from madrpc.errors import Draining
+from madrpc.config import CONNECT_TIMEOUT_S, INFO_TIMEOUT_S, OrchestratorConfig
+from madrpc.errors import Draining, InvalidRequest
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
 from madrpc.links.connection import Cancellable, Connection
 from madrpc.links.listener import Listener
@@ -26,6 +26,7 @@ __all__ = ["Orchestrator"]
 _now = time.monotonic
 _DRAIN_POLL_S = 0.02
 _METRICS_TIMEOUT_S = 1.0
+_SHOWN = 100
 
 
 class Orchestrator:
@@ -55,7 +56,8 @@ class Orchestrator:
                 "_methods": self._list_methods,
                 "_register": self.registry.register,
                 "_deregister": self.registry.deregister,
-            }
+            },
+            {"_drain": self._drain_node},
         )
 
     def __repr__(self) -> str:
@@ -158,12 +160,13 @@ class Orchestrator:
 
     def _metrics(self, args: dict[str, Any]) -> dict[str, Any]:
         forwarder = self.forwarder
-        by_address: dict[str, Any] = {}
-        if args.get("nodes", True):
-            by_address = self.nodes.ask_all("_metrics", _METRICS_TIMEOUT_S)
+        brief = args.get("nodes") == "brief"
+        by_address = self._metrics_of_nodes(args)
         answers = list(by_address.values())
         return {
             "role": "orchestrator",
+            "state": self.state,
+            "revision": self.revision,
             "uptime_s": round(_now() - self._started, 3),
             "calls": forwarder.stats.calls,
             "errors": forwarder.stats.errors,
@@ -178,19 +181,48 @@ class Orchestrator:
                 for key in ("size", "ready", "busy", "parked", "restarts")
             },
             "front_end": self._usage.front_end(),
-            "methods": forwarder.stats.snapshot(),
+            **forwarder.stats.figures(args),
             "nodes": [
-                {**_node_info(upstream), "metrics": by_address.get(upstream.record.address)}
+                {
+                    **_node_info(upstream, brief=brief),
+                    "metrics": by_address.get(upstream.record.address),
+                }
                 for upstream in self.nodes.upstreams.values()
             ],
         }
+
+    def _metrics_of_nodes(self, args: dict[str, Any]) -> dict[str, Any]:
+        nodes = args.get("nodes", True)
+        if not nodes:
+            return {}
+        details = nodes != "brief"
+        wanted = {
+            "methods": details,
+            "processes": details,
+            "durations": args.get("durations") is True,
+        }
+        only = frozenset(map(str, nodes)) if isinstance(nodes, list) else None
+        return self.nodes.ask_all("_metrics", _METRICS_TIMEOUT_S, wanted, only)
+
+    def _drain_node(self, args: dict[str, Any]) -> dict[str, Any]:
+        address = args.get("node")
+        upstream = self.nodes.find(address) if isinstance(address, str) else None
+        if upstream is None:
+            raise InvalidRequest(
+                f"_drain names no node of this orchestrator: {str(address)[:_SHOWN]!r}; "
+                "_info lists their addresses"
+            )
+        answer = upstream.ask("_drain", INFO_TIMEOUT_S)
+        self.nodes.drains(upstream.record)
+        return answer
 
     def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"methods": self.balancer.methods}
 
 
-def _node_info(upstream: Upstream) -> dict[str, Any]:
+def _node_info(upstream: Upstream, *, brief: bool = False) -> dict[str, Any]:
     record, info = upstream.record, upstream.info
+    methods = {} if brief else {"methods": sorted(record.methods)}
     return {
         "address": record.address,
         "state": record.state.value,
@@ -199,6 +231,6 @@ def _node_info(upstream: Upstream) -> dict[str, Any]:
         "in_flight": record.in_flight,
         "workers": info.get("workers", 0),
         "version": info.get("version", ""),
-        "methods": sorted(record.methods),
+        **methods,
         "scripts": info.get("scripts", []),
     }

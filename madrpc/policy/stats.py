@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["OTHER_METHODS", "Histogram", "MethodStats", "MethodTable"]
@@ -52,6 +54,11 @@ class Histogram:
                 return min(_middle(index), self.max_us) / 1e6
         return self.max_us / 1e6
 
+    @property
+    def buckets(self) -> Mapping[int, int]:
+        """How many durations are in each bucket that has any."""
+        return self._buckets
+
     def snapshot(self) -> dict[str, float]:
         """Mean, p50, p95, p99 and maximum in milliseconds."""
         mean = self.sum_us / self.count if self.count else 0.0
@@ -62,6 +69,11 @@ class Histogram:
             "p99_ms": round(self.quantile(0.99) * 1e3, 3),
             "max_ms": round(self.max_us / 1e3, 3),
         }
+
+
+def _pairs(buckets: Iterable[tuple[int, int]]) -> list[list[float]]:
+    """Buckets as those outside see them: the middle in microseconds, and how many."""
+    return [[_middle(index), count] for index, count in sorted(buckets)]
 
 
 def _bucket(us: int) -> int:
@@ -122,9 +134,38 @@ class MethodTable:
             error_name = OTHER_METHODS
         names[error_name] = names.get(error_name, 0) + 1
 
-    def snapshot(self) -> dict[str, dict[str, Any]]:
-        """Statistics by method name."""
-        return {name: stats.snapshot() for name, stats in sorted(self._methods.items())}
+    def snapshot(self, *, durations: bool = False) -> dict[str, dict[str, Any]]:
+        """Statistics by method name.
+
+        Args:
+            durations: add how many calls took how long: pairs of microseconds and a count.
+        """
+        rows = {name: stats.snapshot() for name, stats in sorted(self._methods.items())}
+        if durations:
+            for name, row in rows.items():
+                row["durations"] = _pairs(self._methods[name].durations.buckets.items())
+        return rows
+
+    def durations(self) -> list[list[float]]:
+        """How many calls of all methods took how long: pairs of microseconds and a count."""
+        total: Counter[int] = Counter()
+        for stats in self._methods.values():
+            total.update(stats.durations.buckets)
+        return _pairs(total.items())
+
+    def figures(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``_metrics`` tells of the methods.
+
+        Args:
+            args: ``methods`` False leaves them out; ``durations`` True adds those.
+        """
+        durations = args.get("durations") is True
+        figures: dict[str, Any] = {}
+        if args.get("methods") is not False:
+            figures["methods"] = self.snapshot(durations=durations)
+        if durations:
+            figures["durations"] = self.durations()
+        return figures
 
     def _count(self, method: str, seconds: float) -> MethodStats:
         stats = self._methods.get(method) or self._row(method)

@@ -194,6 +194,15 @@ def test_every_builtin_is_described(summing: tuple[RunningServer, RunningServer]
         assert "not draining" in other.refused(goodbye)["message"]
 
 
+def test_an_order_to_drain_is_described(summing: tuple[RunningServer, RunningServer]) -> None:
+    (text,) = blocks("order")
+    name, args, _ = json.loads(text)
+    with Caller(summing[1].address) as caller:
+        refusal = caller.refused(request(5, name, args))
+    assert refusal["name"] == "InvalidRequest"
+    assert args["node"] in refusal["message"]
+
+
 def shape(value: Any) -> Any:
     """Keys and types; of the items of a list only the first counts."""
     if isinstance(value, dict):

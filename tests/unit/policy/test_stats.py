@@ -151,3 +151,27 @@ def test_error_names_are_bounded_too():
     assert len(names) < 100
     assert names["Error0"] == 1
     assert sum(names.values()) == table.errors == 5000
+
+
+def test_durations_tell_how_many_took_how_long():
+    table = MethodTable()
+    for method, seconds in (("a", 0.001), ("a", 0.001), ("b", 0.001), ("b", 0.5)):
+        table.succeeded(method, seconds)
+    near = pytest.approx
+    assert table.durations() == [[near(1000, rel=WORST), 3], [near(500_000, rel=WORST), 1]]
+    rows = table.snapshot(durations=True)
+    assert [rows[name]["durations"] for name in "ab"] == [
+        [[near(1000, rel=WORST), 2]],
+        [[near(1000, rel=WORST), 1], [near(500_000, rel=WORST), 1]],
+    ]
+    assert "durations" not in table.snapshot()["a"]
+
+
+def test_figures_tell_what_they_are_asked_for():
+    table = MethodTable()
+    table.succeeded("a", 0.001)
+    assert set(table.figures({})) == {"methods"}
+    assert table.figures({"methods": False}) == {}
+    assert set(table.figures({"durations": True})) == {"methods", "durations"}
+    assert set(table.figures({"durations": True, "methods": False})) == {"durations"}
+    assert "durations" not in table.figures({"durations": "yes"})["methods"]["a"]
