@@ -1,0 +1,1 @@
+"""``madrpc top``: what a server and its nodes do, as it happens."""
