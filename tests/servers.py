@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -54,6 +55,12 @@ def give_up(reason: str) -> NoReturn:
     if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def require_textual() -> None:
+    """Skip where the extra ``top`` is not installed; in CI that is a failure."""
+    if importlib.util.find_spec("textual") is None:
+        give_up("textual is not installed")
 
 
 def runs(process: psutil.Process) -> bool:

@@ -6,6 +6,8 @@ import argparse
 
 from madrpc.cli.options import (
     add_client_options,
+    add_option,
+    interval_ms,
     not_negative,
     positive_float,
     positive_int,
@@ -13,7 +15,14 @@ from madrpc.cli.options import (
 )
 from madrpc.cli.parser_parts import ARGS_HELP, add_address, new_parser
 
-__all__ = ["bench_parser", "call_parser", "info_parser", "map_parser", "methods_parser"]
+__all__ = [
+    "bench_parser",
+    "call_parser",
+    "info_parser",
+    "map_parser",
+    "methods_parser",
+    "top_parser",
+]
 
 
 def call_parser() -> argparse.ArgumentParser:
@@ -85,6 +94,41 @@ def map_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="tell no progress on stderr")
     add_client_options(parser)
+    return parser
+
+
+def top_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc top``."""
+    parser = new_parser(
+        "top",
+        "Watch a server as it works: calls in a second, latency, errors, its nodes and its "
+        "functions. On a terminal, with the extra 'top' (pip install 'madrpc[top]'), on the full "
+        "screen, where h explains the keys; else as plain text.",
+        "Example: madrpc top 127.0.0.1:8080 --json | jq .calls_per_s",
+    )
+    add_address(parser)
+    add_option(
+        parser,
+        "-i",
+        "--interval",
+        type=interval_ms,
+        metavar="MS",
+        default=250,
+        help="milliseconds between two readings",
+    )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="print what happened between two readings, one interval apart, and end",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object for each interval"
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="plain text where the full screen would do"
+    )
+    # A monitor that says nothing for a minute helps nobody.
+    add_client_options(parser, timeout_s=5.0)
     return parser
 
 

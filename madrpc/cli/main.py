@@ -59,6 +59,7 @@ _MODULES = {
     "up": "up",
     "call": "remote",
     "map": "mapping",
+    "top": "top",
     "bench": "bench",
     "doctor": "doctor",
     "info": "remote",

@@ -19,6 +19,7 @@ __all__ = [
     "orchestrator",
     "run",
     "tls",
+    "top",
     "up",
 ]
 
@@ -99,6 +100,11 @@ def map() -> argparse.ArgumentParser:
 def bench() -> argparse.ArgumentParser:
     """The page about ``madrpc bench``."""
     return _command("bench")
+
+
+def top() -> argparse.ArgumentParser:
+    """The page about ``madrpc top``."""
+    return _command("top")
 
 
 def doctor() -> argparse.ArgumentParser:

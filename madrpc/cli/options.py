@@ -18,6 +18,7 @@ __all__ = [
     "add_server_options",
     "address",
     "bind_address",
+    "interval_ms",
     "node_source",
     "not_negative",
     "positive_float",
@@ -124,6 +125,9 @@ def _checked(kind: Callable[[str], Any], accept: Callable[[Any], bool], words: s
 
 positive_int = _checked(int, lambda value: value > 0, "a whole number above 0")
 positive_float = _checked(float, lambda value: 0 < value < float("inf"), "a number above 0")
+interval_ms = _checked(
+    int, lambda value: 10 <= value <= 3_600_000, "milliseconds from 10 to 3600000"
+)
 not_negative = _checked(float, lambda value: 0 <= value < float("inf"), "a number from 0")
 _port_or_frame = _checked(
     int,
@@ -211,7 +215,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_client_options(parser: argparse.ArgumentParser) -> None:
+def add_client_options(parser: argparse.ArgumentParser, timeout_s: float = 60.0) -> None:
     """What every command that calls a server understands."""
     add_option(
         parser,
@@ -219,7 +223,7 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=positive_float,
         metavar="S",
-        default=60.0,
+        default=timeout_s,
         help="seconds until the call gives up",
     )
     add_security_options(

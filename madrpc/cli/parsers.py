@@ -10,6 +10,7 @@ from madrpc.cli.client_parsers import (
     info_parser,
     map_parser,
     methods_parser,
+    top_parser,
 )
 from madrpc.cli.local_parsers import check_parser, doctor_parser, run_parser, tls_parser
 from madrpc.cli.server_parsers import node_parser, orchestrator_parser, up_parser
@@ -24,6 +25,7 @@ COMMANDS = {
     "up": (up_parser, "run an orchestrator and nodes on this machine"),
     "call": (call_parser, "call one function"),
     "map": (map_parser, "call one function for each line of input"),
+    "top": (top_parser, "watch a server and its nodes as they work"),
     "bench": (bench_parser, "put load on a function and measure"),
     "check": (check_parser, "load a script and list its functions"),
     "run": (run_parser, "run one function of a script, with no server"),
