@@ -27,6 +27,9 @@ FLOORS: dict[str, set[str]] = {
     "policy": {"errors", "config"},
     "engine": {"errors", "config"},
     "links": {"errors", "config", "address", "credentials", "tcp", "tls", "protocol", "policy"},
+    "http": {
+        "errors", "config", "address", "version", "tls", "protocol", "policy", "links",
+    },
     "node": {
         "errors", "config", "address", "credentials", "version", "protocol", "policy", "engine",
         "links",
@@ -39,7 +42,7 @@ FLOORS: dict[str, set[str]] = {
     "__init__": {"errors", "address", "version", "client", "cluster"},
     "cli": {
         "errors", "config", "address", "version", "protocol", "policy", "engine", "links",
-        "node", "orchestrator", "client", "cluster",
+        "http", "node", "orchestrator", "client", "cluster",
     },
     "__main__": {"cli"},
 }  # fmt: skip

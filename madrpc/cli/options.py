@@ -190,6 +190,13 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
     add_option(
         parser,
+        "--http",
+        type=bind_address,
+        metavar="HOST:PORT",
+        help="address to answer HTTP on: JSON-RPC 2.0, metrics and health; port 0 takes a free one",
+    )
+    add_option(
+        parser,
         "--rate-limit",
         type=positive_float,
         metavar="N",

@@ -27,6 +27,7 @@ from madrpc.config import (
     Security,
 )
 from madrpc.errors import ScriptError
+from madrpc.http.server import HttpServer, Served
 from madrpc.links.listener import bind_error
 from madrpc.links.scheduling import interrupt_nobody
 
@@ -39,7 +40,7 @@ EXIT_USAGE = 2
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class Server(Protocol):
+class Server(Served, Protocol):
     """What both roles can do."""
 
     def start(self) -> Address: ...
@@ -152,18 +153,34 @@ def _serve(server: Server, options: argparse.Namespace, ready: Callable[[Address
     except OSError as error:
         print(f"madrpc: {bind_error(options.bind, error)}", file=sys.stderr)
         return EXIT_USAGE
-    print(ready(address), flush=True)
+    http = HttpServer(options.http, server) if options.http is not None else None
+    if http is not None:
+        try:
+            http.start()
+        except OSError as error:
+            print(f"madrpc: {bind_error(options.http, error)}", file=sys.stderr)
+            server.stop()
+            return EXIT_USAGE
+    print(ready(address) + (f"  {http.url}" if http is not None else ""), flush=True)
     if options.watch_stdin:
         gevent.spawn(_watch_stdin, asked)
     asked.first.wait()
     log.info("draining: accepted calls may finish; a second signal stops at once")
-    drain = gevent.spawn(server.drain)
+    drain = gevent.spawn(_drain, server, http, options.drain_timeout)
     gevent.wait([drain, asked.second], count=1)
     drain.kill()
+    if http is not None:
+        http.stop()
     server.stop()
     # What is queued on the connections leaves in the hub's next turns.
     gevent.sleep(0.05)
     return asked.exit_code
+
+
+def _drain(server: Server, http: HttpServer | None, timeout_s: float) -> None:
+    server.drain()
+    if http is not None:
+        http.drain(timeout_s)
 
 
 class _Signals:

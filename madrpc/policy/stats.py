@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 __all__ = ["OTHER_METHODS", "Histogram", "MethodStats", "MethodTable"]
@@ -51,6 +54,15 @@ class Histogram:
             if seen >= rank:
                 return min(_middle(index), self.max_us) / 1e6
         return self.max_us / 1e6
+
+    def cumulative(self, bounds: Sequence[float]) -> list[int]:
+        """How many durations are at most each of the ascending bounds, in seconds."""
+        counts = [0] * len(bounds)
+        for index, count in self._buckets.items():
+            at = bisect_left(bounds, _middle(index) / 1e6)
+            if at < len(counts):
+                counts[at] += count
+        return list(accumulate(counts))
 
     def snapshot(self) -> dict[str, float]:
         """Mean, p50, p95, p99 and maximum in milliseconds."""
@@ -125,6 +137,10 @@ class MethodTable:
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Statistics by method name."""
         return {name: stats.snapshot() for name, stats in sorted(self._methods.items())}
+
+    def rows(self) -> Iterable[tuple[str, MethodStats]]:
+        """Each method's name and statistics."""
+        return self._methods.items()
 
     def _count(self, method: str, seconds: float) -> MethodStats:
         stats = self._methods.get(method) or self._row(method)
