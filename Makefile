@@ -2,6 +2,7 @@
 # make demo     estimate pi on an orchestrator and two nodes that live as long as the run
 # make test     lint, types, and then all tests
 # make chaos    faults and random frames for some minutes, beyond the short form in make test
+# make bench    madrpc beside a bare loop, ProcessPoolExecutor and what else is installed
 # make lint     ruff: rules and format
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
@@ -14,7 +15,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
 
-.PHONY: all venv demo test chaos lint types man clean help
+.PHONY: all venv demo test chaos bench lint types man clean help
 
 all venv: $(STAMP)
 
@@ -31,6 +32,10 @@ test: lint types
 chaos: $(STAMP)
 	MADRPC_CHAOS_S=60 MADRPC_FUZZ_S=60 MADRPC_FUZZ_FRAMES=500000 \
 	$(BIN)/python -m pytest tests/chaos tests/wire/test_fuzz.py
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/compare.py --save benchmarks/history.jsonl
+	$(BIN)/python benchmarks/cost.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,8 +7,10 @@
     with Client("127.0.0.1:8080") as client:
         client.call("add", {"a": 5, "b": 3})
 
-Importing this package loads neither gevent nor a JavaScript engine.
+Importing this package loads neither gevent nor asyncio nor a JavaScript engine.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from madrpc.address import Address, AddressError
 from madrpc.client.client import Client
@@ -41,9 +43,13 @@ from madrpc.errors import (
 )
 from madrpc.version import __version__
 
+if TYPE_CHECKING:
+    from madrpc.client.async_client import AsyncClient
+
 __all__ = [
     "Address",
     "AddressError",
+    "AsyncClient",
     "CallTimeout",
     "Cancelled",
     "Client",
@@ -72,3 +78,12 @@ __all__ = [
     "WorkerCrashed",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the asyncio client when it is asked for."""
+    if name == "AsyncClient":
+        from madrpc.client.async_client import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

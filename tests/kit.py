@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import pytest
-
 from madrpc.protocol.messages import Cancel, MalformedMessage, Request, Response
 
 Feed = Callable[[bytes], list[Any]]
@@ -62,8 +60,3 @@ def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
         yield data[position : position + size]
         position += size
         turn += 1
-
-
-def known_defect(reason: str, *values: Any) -> Any:
-    """A case of a parametrised test that a defect makes fail; it must be mended to pass."""
-    return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, strict=True))

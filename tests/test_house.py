@@ -53,6 +53,10 @@ PURE_FORBIDS = {
 }  # fmt: skip
 GEVENT_FORBIDS = {"asyncio", "queue", "select", "socket", "subprocess", "threading"}
 CHILD_MODULES = {"node/worker.py", "node/confine.py"}
+ASYNCIO_MODULES = {
+    "client/async_client.py", "client/async_mapping.py", "client/loop_conduit.py",
+    "client/loop_traffic.py",
+}  # fmt: skip
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -145,6 +149,7 @@ def test_each_world_keeps_to_itself() -> None:
         if "gevent" in tops and module != "node/descriptors.py":
             # It hands a descriptor to a child process as a socket of the standard library.
             assert not tops & GEVENT_FORBIDS, module
+        assert ("asyncio" in tops) == (module in ASYNCIO_MODULES), module
         if "quickjs" in tops:
             assert module in ("engine/quickjs.py", "engine/context.py", "engine/build.py")
 

@@ -12,7 +12,7 @@ from madrpc.engine.alone import run_alone
 from madrpc.engine.interface import Call, LogLine, Script
 from madrpc.engine.quickjs import QuickJSEngine
 from madrpc.policy.suggest import method_not_found
-from madrpc.protocol.values import args_to_json, result_from_json
+from madrpc.protocol.json_text import args_to_json, result_from_json
 
 __all__ = ["run_check", "run_run"]
 

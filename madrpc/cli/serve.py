@@ -16,6 +16,7 @@ from gevent.event import Event
 
 from madrpc.address import Address
 from madrpc.cli.logs import configure_logging
+from madrpc.cli.notify import Notifier
 from madrpc.cli.options import security_of
 from madrpc.config import (
     SANDBOX,
@@ -46,6 +47,9 @@ class Server(Served, Protocol):
     def start(self) -> Address: ...
     def drain(self) -> None: ...
     def stop(self) -> None: ...
+
+    @property
+    def summary(self) -> str: ...
 
 
 def run_node(options: argparse.Namespace) -> int:
@@ -84,10 +88,17 @@ def run_node(options: argparse.Namespace) -> int:
         log.info("isolation %s, sandbox %s", node.pool.isolation, node.config.pool.sandbox)
         return f"node ready on {address}  workers={size}  script={scripts}  methods: {names}"
 
-    gevent.signal_handler(signal.SIGHUP, gevent.spawn, node.reload)
+    manager = Notifier.from_environment()
+
+    def reload() -> None:
+        manager.reloading()
+        node.reload()
+        manager.ready(node.summary)
+
+    gevent.signal_handler(signal.SIGHUP, gevent.spawn, reload)
     if options.watch:
         gevent.spawn(node.watch)
-    return _serve(node, options, ready)
+    return _serve(node, options, ready, manager)
 
 
 def _listener(options: argparse.Namespace) -> ListenerConfig:
@@ -141,10 +152,15 @@ def run_orchestrator(options: argparse.Namespace) -> int:
         balancer = orchestrator.balancer
         return f"orchestrator ready on {address}  nodes {len(balancer.up)}/{len(balancer.nodes)} up"
 
-    return _serve(orchestrator, options, ready)
+    return _serve(orchestrator, options, ready, Notifier.from_environment())
 
 
-def _serve(server: Server, options: argparse.Namespace, ready: Callable[[Address], str]) -> int:
+def _serve(
+    server: Server,
+    options: argparse.Namespace,
+    ready: Callable[[Address], str],
+    manager: Notifier,
+) -> int:
     """Start, say so, wait for a signal, drain, stop; return the exit status."""
     asked = _Signals()
     interrupt_nobody()
@@ -162,10 +178,14 @@ def _serve(server: Server, options: argparse.Namespace, ready: Callable[[Address
             server.stop()
             return EXIT_USAGE
     print(ready(address) + (f"  {http.url}" if http is not None else ""), flush=True)
+    manager.ready(server.summary)
+    if manager:
+        gevent.spawn(_report, server, manager)
     if options.watch_stdin:
         gevent.spawn(_watch_stdin, asked)
     asked.first.wait()
     log.info("draining: accepted calls may finish; a second signal stops at once")
+    manager.stopping("draining")
     drain = gevent.spawn(_drain, server, http, options.drain_timeout)
     gevent.wait([drain, asked.second], count=1)
     drain.kill()
@@ -174,6 +194,7 @@ def _serve(server: Server, options: argparse.Namespace, ready: Callable[[Address
     server.stop()
     # What is queued on the connections leaves in the hub's next turns.
     gevent.sleep(0.05)
+    manager.close()
     return asked.exit_code
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from madrpc.config import DEFAULT_MAX_FRAME
-from madrpc.errors import CallTimeout, InvalidArguments, MadrpcError, Overloaded
+from madrpc.config import DEFAULT_MAX_FRAME, MAX_ATTEMPTS
+from madrpc.errors import CallTimeout, ConnectionFailed, InvalidArguments, MadrpcError, Overloaded
 from madrpc.policy.retry import should_retry
 from madrpc.policy.timing import ms_left
 from madrpc.protocol.frames import check_size
@@ -82,7 +82,7 @@ class PendingCall:
 
     def retry_at(self, error: MadrpcError) -> float | None:
         """When to try again after this failure, or None if that is of no use."""
-        if not should_retry(error, self.attempts):
+        if not should_retry(error, self.attempts, _most_attempts(error)):
             return None
         at = _now() + _delay(error, self.attempts)
         return at if self.deadline is None or at < self.deadline else None
@@ -107,6 +107,12 @@ class PendingCall:
             "give it more time with timeout=, or find out what holds it up with 'madrpc info'",
             {"waited_ms": round(waited * 1000)},
         )
+
+
+def _most_attempts(error: MadrpcError) -> int:
+    # Connections that break one after the other say that servers go down, not that the call is bad.
+    broke = isinstance(error, ConnectionFailed) and error.data.get("was_open") is True
+    return 2 * MAX_ATTEMPTS if broke else MAX_ATTEMPTS
 
 
 def _delay(error: MadrpcError, attempts: int) -> float:

@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from madrpc.client.attempts import PendingCall
+from madrpc.client.base import CLIENT_DEFAULT, Args, BaseClient, Timeout
 from madrpc.client.channel import ChannelPool
 from madrpc.client.dispatcher import Dispatcher
-from madrpc.client.endpoints import Endpoints
 from madrpc.client.executor import FunctionExecutor
 from madrpc.client.loadtest import LoadResult, LoadTest, Plan
 from madrpc.client.mapping import run_map
 from madrpc.client.pipeline import Pipeline
 from madrpc.client.progress import with_progress
-from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME, Security, TlsFiles
-from madrpc.credentials import Credentials
+from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME
 from madrpc.errors import ClientClosed, ConnectionFailed, Draining, MadrpcError, from_wire
 from madrpc.protocol.messages import unpack_response_tail
 
 __all__ = ["Client"]
 
 
-class _ClientDefault:
-    def __repr__(self) -> str:
-        return "the client's timeout"
-
-
-#: Says that a call uses the timeout its client was made with.
-CLIENT_DEFAULT: Final = _ClientDefault()
-Timeout = float | None | _ClientDefault
-Args = Mapping[str, Any] | None
-
-
-class Client:
+class Client(BaseClient):
     """Calls functions behind an orchestrator, or on one node.
 
     Thread-safe; survives ``fork``; works with and without gevent's monkey patching.
@@ -71,19 +59,18 @@ class Client:
         tls_cert: str | None = None,
         tls_key: str | None = None,
     ) -> None:
-        if max_connections < 1:
-            raise ValueError(f"max_connections must be at least 1, not {max_connections}")
-        self.timeout = _checked_timeout(timeout)
-        tls = TlsFiles(tls_cert, tls_key, tls_ca) if tls_ca or tls_cert else None
-        self._endpoints = Endpoints(addresses, Credentials(Security(token, tls)))
-        self._max_connections = max_connections
-        self._max_frame = max_frame
-        self._closed = False
+        super().__init__(
+            addresses,
+            max_connections=max_connections,
+            timeout=timeout,
+            max_frame=max_frame,
+            token=token,
+            tls_ca=tls_ca,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+        )
         self._dispatcher: Dispatcher | None = None
         self._reset()
-
-    def __repr__(self) -> str:
-        return f"<Client {self._endpoints}>"
 
     def __enter__(self) -> Self:
         return self
@@ -108,11 +95,6 @@ class Client:
             dispatcher, self._dispatcher = self._dispatcher, None
         if dispatcher is not None:
             dispatcher.close()
-
-    @property
-    def rpc(self) -> RemoteFunctions:
-        """Functions as attributes: ``client.rpc.add(a=5, b=3)``."""
-        return RemoteFunctions(self)
 
     # ------------------------------------------------------------- calls
 
@@ -176,17 +158,8 @@ class Client:
         Raises:
             MadrpcError: from the iterator, the first call that failed.
         """
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        make_call = self._map_calls(method, concurrency, timeout)
         self._check_usable()
-        self._pending(method, None, timeout, None)
-
-        def make_call(item: Args) -> PendingCall:
-            try:
-                return self._pending(method, item, timeout, None)
-            except MadrpcError as error:
-                return PendingCall.refused(method, error)
-
         results = run_map(
             Pipeline(self._endpoints, self._max_frame),
             make_call,
@@ -246,13 +219,6 @@ class Client:
             self._channels.forget()
             self._reset()
 
-    def _pending(
-        self, method: str, args: Args, timeout: Timeout, seed: int | str | None
-    ) -> PendingCall:
-        seconds = self.timeout if isinstance(timeout, _ClientDefault) else timeout
-        meta = None if seed is None else {"seed": seed}
-        return PendingCall(method, args, _checked_timeout(seconds), meta, self._max_frame)
-
     def _run(self, call: PendingCall) -> Any:
         """Make attempts until one counts."""
         self._check_usable()
@@ -294,28 +260,3 @@ class Client:
                 self._dispatcher = Dispatcher(self._endpoints, self._max_frame)
             dispatcher = self._dispatcher
         return dispatcher.submit(call)
-
-
-class RemoteFunctions:
-    """Functions of the server as attributes; arguments are given by name."""
-
-    __slots__ = ("_client",)
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-
-        def remote(**args: Any) -> Any:
-            return self._client.call(name, args)
-
-        remote.__name__ = remote.__qualname__ = name
-        return remote
-
-
-def _checked_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be more than 0 seconds, or None for none, not {timeout}")
-    return timeout

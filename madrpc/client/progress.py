@@ -1,11 +1,11 @@
-"""A progress bar around an iterator of results, through tqdm."""
+"""A progress bar for an iterator of results, through tqdm."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 from typing import Any
 
-__all__ = ["with_progress"]
+__all__ = ["progress_bar", "with_progress"]
 
 
 def with_progress(results: Iterator[Any], label: str, items: object) -> Iterator[Any]:
@@ -18,6 +18,16 @@ def with_progress(results: Iterator[Any], label: str, items: object) -> Iterator
     Raises:
         ImportError: tqdm is not installed.
     """
+    bar: Iterator[Any] = iter(progress_bar(label, items, results))
+    return bar
+
+
+def progress_bar(label: str, items: object, results: Iterator[Any] | None = None) -> Any:
+    """A bar; without ``results`` its owner calls ``update`` for each of them.
+
+    Raises:
+        ImportError: tqdm is not installed.
+    """
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
@@ -25,5 +35,4 @@ def with_progress(results: Iterator[Any], label: str, items: object) -> Iterator
             "progress=True needs tqdm; install it with: pip install 'madrpc[progress]'"
         ) from error
     total = len(items) if isinstance(items, Sized) else None
-    bar: Iterator[Any] = iter(tqdm(results, desc=label, total=total, unit="call"))
-    return bar
+    return tqdm(results, desc=label, total=total, unit="call")

@@ -55,6 +55,9 @@ _COMPILES_TEXT: Final = re.compile(r"\b(?:eval|Function)\b")
 #: The one name that is also an everyday English and JavaScript word, or part of one.
 _SELF: Final = re.compile(r"\bself\b")
 
+#: ``madrpc.call`` in any spelling; the bare word is in half of all comments.
+_CALL: Final = re.compile(r"""[.,{\['"`]\s*call\b|\bcall\s*[,}]""")
+
 _SEED_BYTES = 48
 _SEED_PERSON = b"madrpc seed 1"
 
@@ -128,7 +131,7 @@ def pieces_for(sources: Iterable[str]) -> Environment:
     anything = _COMPILES_TEXT.search(text) is not None
     return Environment(
         random=anything or "random" in text,
-        calls=anything or "call" in text,
+        calls=anything or _CALL.search(text) is not None,
         pieces=tuple(piece for piece in _PIECES if anything or _mentions(text, piece)),
     )
 

@@ -38,8 +38,6 @@ _MAX_SPARES = 4
 _TIMER_THREW = 2
 #: Taking at most a few thousand characters out of a context; generous for a busy machine.
 _LOGS_TIME_S = 1.0
-#: Loading faster than this is never worth a snapshot, so its time need not be exact.
-_SLOW_LOAD_S = 0.002
 _now = time.monotonic
 
 
@@ -83,9 +81,7 @@ class QuickJSEngine:
             raise _no_functions(libraries, is_all=not self.methods)
 
     def _load_time(self, program: Program, first_s: float) -> float:
-        """How long loading takes; what was slow is measured again, as the machine may be busy."""
-        if first_s < _SLOW_LOAD_S:
-            return first_s
+        """How long loading takes: measured again, as caches were cold and the machine is busy."""
         began = _now()
         Context(program, self.limits)
         return min(first_s, _now() - began)

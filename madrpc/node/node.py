@@ -326,6 +326,12 @@ class Node:
             return "draining"
         return "up" if self.pool.table.ready else "degraded"
 
+    @property
+    def summary(self) -> str:
+        """The state in one line, for whoever started this server."""
+        workers = f"{self.pool.table.ready}/{self.config.pool.size} workers ready"
+        return f"{self.state}: {workers}, {self.listener.in_flight} calls in flight"
+
     def _health(self, args: dict[str, Any]) -> dict[str, Any]:
         answer = {"status": self.state, "role": "node", "revision": self._revision}
         if args.get("probe") is True:

@@ -25,6 +25,7 @@ from madrpc.errors import (
 )
 from madrpc.node.confine import disarm_backstop, set_backstop
 from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
+from madrpc.protocol.json_text import args_to_json, result_from_json
 from madrpc.protocol.messages import (
     Request,
     Response,
@@ -37,7 +38,6 @@ from madrpc.protocol.messages import (
     unpack_request_tail,
     unpack_response_tail,
 )
-from madrpc.protocol.values import args_to_json, result_from_json
 
 __all__ = ["CallRunner"]
 

@@ -117,6 +117,12 @@ class Orchestrator:
         return "up" if self.balancer.up else "degraded"
 
     @property
+    def summary(self) -> str:
+        """The state in one line, for whoever started this server."""
+        nodes = f"{len(self.balancer.up)}/{len(self.balancer.nodes)} nodes up"
+        return f"{self.state}: {nodes}, {self.listener.in_flight} calls in flight"
+
+    @property
     def revision(self) -> str:
         """Changes whenever the methods do."""
         version, text = self._revision

@@ -40,7 +40,7 @@ from madrpc.policy.job import (
     SlotState,
     Wake,
 )
-from madrpc.policy.slots import SlotTable, most_ahead
+from madrpc.policy.slots import MOST_PARKED, SlotTable, most_ahead
 from madrpc.policy.timing import DeadlineTable
 from madrpc.policy.verdicts import overdue, overloaded, too_late, worker_lost
 
@@ -48,8 +48,6 @@ __all__ = ["CANCEL_GRACE_S", "MOST_PARKED", "JobTable"]
 
 #: A cancelled call may end by itself within this time; then its worker is killed.
 CANCEL_GRACE_S = 0.1
-#: A worker with this many parked calls takes no new ones, only nested ones.
-MOST_PARKED = 64
 #: Weight of the newest call in the moving average of run times.
 _AVERAGE_WEIGHT = 0.1
 
@@ -281,23 +279,10 @@ class JobTable(SlotTable):
         return [Drop(slot, job)]
 
     def _idle_slot(self, job: Job) -> Slot | None:
-        """An idle worker for the job, one without parked calls if there is one.
-
-        What wakes up in a worker waits for the call it then runs, so new calls keep away from
-        workers with parked ones.
-        """
+        """An idle worker for the job."""
         if self.single_use and not job.nested and self.busy >= self._config.size:
             return None
-        chosen = None
-        for slot in self._idle:
-            if not slot.parked:
-                chosen = slot
-                break
-            if chosen is None and (job.nested or len(slot.parked) < MOST_PARKED):
-                chosen = slot
-        if chosen is not None:
-            del self._idle[chosen]
-        return chosen
+        return self.take_idle(nested=job.nested)
 
     def _next(self, slot: Slot, now: float) -> list[Action]:
         """Give the free slot what wakes up in it, else the oldest job that waits."""

@@ -41,8 +41,8 @@ class RetryBudget:
         return True
 
 
-def should_retry(error: MadrpcError, attempts: int) -> bool:
-    """Whether a call that has made ``attempts`` attempts is worth another one."""
+def should_retry(error: MadrpcError, attempts: int, most: int = MAX_ATTEMPTS) -> bool:
+    """Whether a call that has made ``attempts`` attempts, of ``most``, is worth another one."""
     if isinstance(error, WorkerCrashed):
         return error.data.get("retryable") is True and attempts < _CRASH_ATTEMPTS
-    return error.retryable and attempts < MAX_ATTEMPTS
+    return error.retryable and attempts < most

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from madrpc.policy.job import Action, Retire, Slot, SlotState
 
-__all__ = ["SlotTable", "most_ahead"]
+__all__ = ["MOST_PARKED", "SlotTable", "most_ahead"]
 
-
+#: A worker with this many parked calls takes no new ones, only nested ones.
+MOST_PARKED = 64
 #: A worker has jobs ahead for about this much of its time, at most so many: then a stream of tiny
 #: calls does not wait for a wake-up of the node between any two of them.
 _AHEAD_S = 0.003
@@ -33,12 +34,14 @@ class SlotTable:
 
     Attributes:
         slots: by their ids, which are never used twice.
+        reuse_last: an idle worker that was busy a moment ago is taken before one that has rested.
     """
 
     def __init__(self) -> None:
         self.slots: dict[int, Slot] = {}
         self._idle: dict[Slot, None] = {}
         self._next_slot = 0
+        self.reuse_last = False
 
     @property
     def ahead(self) -> int:
@@ -66,6 +69,23 @@ class SlotTable:
     def ready(self) -> int:
         """Workers that run a job or could take one."""
         return sum(slot.state in (SlotState.IDLE, SlotState.BUSY) for slot in self.slots.values())
+
+    def take_idle(self, *, nested: bool) -> Slot | None:
+        """An idle worker, no longer idle; one without parked calls if there is one.
+
+        What wakes up in a worker waits for the call it then runs, so new calls keep away from
+        workers with parked ones.
+        """
+        chosen: Slot | None = None
+        for slot in reversed(self._idle) if self.reuse_last else self._idle:
+            if not slot.parked:
+                chosen = slot
+                break
+            if chosen is None and (nested or len(slot.parked) < MOST_PARKED):
+                chosen = slot
+        if chosen is not None:
+            del self._idle[chosen]
+        return chosen
 
     def held_up(self, now: float) -> list[Slot]:
         """Slots whose jobs ahead wait for one that turned out long."""

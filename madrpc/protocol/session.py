@@ -134,7 +134,7 @@ class CallerSession:
         refusal = self.refusal
         if refusal is not None and (refusal.name in _ABOUT_CONNECTIONS or self.in_flight <= 1):
             return refusal
-        return ConnectionFailed(f"the connection broke: {reason}")
+        return ConnectionFailed(f"the connection broke: {reason}", {"was_open": True})
 
     def tokens(self) -> list[Any]:
         """The tokens of the requests in flight."""

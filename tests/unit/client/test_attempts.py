@@ -7,6 +7,7 @@ import pytest
 
 from madrpc.client import attempts
 from madrpc.client.attempts import NOT_IN_FLIGHT, PendingCall
+from madrpc.config import MAX_ATTEMPTS
 from madrpc.errors import (
     CallTimeout,
     ConnectionFailed,
@@ -203,3 +204,10 @@ def test_a_call_without_deadline_does_not_wait_for_days(clock, spread, wait):
     spread(1.0)
     found = after(1, Overloaded("", {"retry_after_ms": wait}))
     assert found is None or found <= 30
+
+
+def test_connections_that_break_one_after_the_other_are_tried_longer(clock):
+    broke = ConnectionFailed("the connection broke", {"was_open": True})
+    assert after(MAX_ATTEMPTS, ConnectionFailed("refused")) is None
+    assert after(MAX_ATTEMPTS, broke) is not None
+    assert after(2 * MAX_ATTEMPTS, broke) is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from madrpc.config import PoolConfig
 from madrpc.policy.job import Job, Retire, SlotState
+from madrpc.policy.jobs import JobTable
 from madrpc.policy.slots import SlotTable
 
 
@@ -41,3 +43,13 @@ def test_condemned_slots_get_nothing_more() -> None:
     found._idle[slot] = None
     found.condemn([slot])
     assert (slot.state, found._idle) == (SlotState.DYING, {})
+
+
+def test_the_worker_that_was_busy_last_is_taken_first_where_that_pays() -> None:
+    table = JobTable(PoolConfig(size=3, queue_size=10), 1.0)
+    slots = [table.add_slot() for _ in range(3)]
+    for slot in slots:
+        table.slot_ready(slot, 0.0)
+    assert table.take_idle(nested=False) is slots[0]
+    table.reuse_last = True
+    assert table.take_idle(nested=False) is slots[2]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madrpc.errors import InvalidArguments, InvalidRequest, Overloaded, ProtocolError
+from madrpc.protocol.json_text import args_to_json
 from madrpc.protocol.messages import (
     Cancel,
     MalformedMessage,
@@ -25,7 +26,6 @@ from madrpc.protocol.messages import (
     unpack_request_tail,
     unpack_response_tail,
 )
-from madrpc.protocol.values import args_to_json
 from tests.kit import facts
 
 NIL = b"\xc0"
