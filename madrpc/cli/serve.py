@@ -174,8 +174,8 @@ def _serve(
         try:
             http.start()
         except OSError as error:
-            print(f"madrpc: {bind_error(options.http, error)}", file=sys.stderr)
             server.stop()
+            print(f"madrpc: {bind_error(options.http, error)}", file=sys.stderr)
             return EXIT_USAGE
     print(ready(address) + (f"  {http.url}" if http is not None else ""), flush=True)
     manager.ready(server.summary)
@@ -198,10 +198,24 @@ def _serve(
     return asked.exit_code
 
 
+def _report(server: Server, manager: Notifier) -> None:
+    """Show the service manager that the hub still turns, and what the server does; never returns.
+
+    A hub that hangs runs no greenlet, so the watchdog notices.
+    """
+    while True:
+        gevent.sleep(manager.tick_s)
+        manager.tick(server.summary)
+
+
 def _drain(server: Server, http: HttpServer | None, timeout_s: float) -> None:
-    server.drain()
+    drains = [gevent.spawn(server.drain)]
     if http is not None:
-        http.drain(timeout_s)
+        drains.append(gevent.spawn(http.drain, timeout_s))
+    try:
+        gevent.joinall(drains)
+    finally:
+        gevent.killall(drains)
 
 
 class _Signals:

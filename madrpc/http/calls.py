@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,10 +28,12 @@ __all__ = ["Exchange"]
 _now = time.monotonic
 #: How often it is looked whether the caller is still there.
 _LOOK_S = 0.25
+#: Calls of a batch that are in flight at once; the others wait here, and not in a node's queue.
+_WINDOW = 64
 
 
 class Exchange:
-    """The calls of one HTTP request: sent to the handler at once, answered when all are done.
+    """The calls of one HTTP request: side by side, and answered when all are done.
 
     To the handler it is what a connection is: whom to answer.
 
@@ -48,7 +51,8 @@ class Exchange:
         self._max_frame = max_frame
         self._pending: dict[int, Cancellable | None] = {}
         self._tails: dict[int, bytes] = {}
-        self._done = Event()
+        self._waiting: deque[tuple[int, JsonCall]] = deque()
+        self._changed = Event()
 
     def respond(self, id: int, tail: bytes) -> None:
         """A call is answered. A second answer is dropped."""
@@ -56,8 +60,7 @@ class Exchange:
             return
         del self._pending[id]
         self._tails[id] = tail
-        if not self._pending:
-            self._done.set()
+        self._changed.set()
 
     def respond_error(self, id: int, error: MadrpcError) -> None:
         """A call is answered with an error."""
@@ -71,20 +74,40 @@ class Exchange:
         is_gone: Callable[[], bool],
     ) -> list[str] | None:
         """Run the calls side by side; their responses in order, or None if the caller left."""
-        calls = {i: member for i, member in enumerate(members) if isinstance(member, JsonCall)}
-        self._pending = dict.fromkeys(calls)
-        for number, call in calls.items():
-            self._send(number, call, timeout_s, meta)
+        self._waiting.extend(
+            (number, member)
+            for number, member in enumerate(members)
+            if isinstance(member, JsonCall)
+        )
         try:
-            if self._pending and not self._wait(_now() + timeout_s + CLIENT_GRACE_S, is_gone):
+            if not self._run(_now() + timeout_s, meta, is_gone):
                 return None
         finally:
             self._cancel()
         return self._responses(members)
 
+    def _run(
+        self, deadline: float, meta: dict[str, Any] | None, is_gone: Callable[[], bool]
+    ) -> bool:
+        while True:
+            self._changed.clear()
+            while self._waiting and len(self._pending) < _WINDOW:
+                number, call = self._waiting.popleft()
+                self._pending[number] = None
+                self._send(number, call, deadline - _now(), meta)
+            if not self._pending and not self._waiting:
+                return True
+            if not self._changed.wait(_LOOK_S) and is_gone():
+                return False
+            if _now() >= deadline + CLIENT_GRACE_S:
+                self._expire()
+
     def _send(
         self, number: int, call: JsonCall, timeout_s: float, meta: dict[str, Any] | None
     ) -> None:
+        if timeout_s <= 0:
+            self.respond_error(number, _late())
+            return
         tail = request_tail(call.method, call.args, meta)
         if len(tail) + REQUEST_HEAD > self._max_frame:
             self.respond_error(number, _too_large(len(tail), self._max_frame))
@@ -99,17 +122,12 @@ class Exchange:
         if number in self._pending:
             self._pending[number] = pending
 
-    def _wait(self, give_up: float, is_gone: Callable[[], bool]) -> bool:
-        while not self._done.wait(min(_LOOK_S, max(0.001, give_up - _now()))):
-            if is_gone():
-                return False
-            if _now() >= give_up:
-                for number in list(self._pending):
-                    running = self._pending[number]
-                    self.respond_error(number, CallTimeout("no answer before the deadline"))
-                    if running is not None:
-                        running.cancel()
-        return True
+    def _expire(self) -> None:
+        """Give up what has no answer, although the server keeps deadlines itself."""
+        for number, running in list(self._pending.items()):
+            self.respond_error(number, _late())
+            if running is not None:
+                running.cancel()
 
     def _cancel(self) -> None:
         """Cancel what is not answered, because the caller left or this greenlet was killed."""
@@ -142,6 +160,10 @@ def _response(id: Any, tail: bytes) -> str:
     except MadrpcError as problem:
         return failure(id, problem)
     return answer(id, result) if error is None else failure(id, from_wire(error))
+
+
+def _late() -> CallTimeout:
+    return CallTimeout("no answer before the deadline; X-Madrpc-Timeout-Ms sets it")
 
 
 def _too_fast(wait_s: float) -> Overloaded:

@@ -28,7 +28,8 @@ class Exposition(Collector):
     """Collects anew at every scrape.
 
     Args:
-        server: has ``stats`` and ``counts()``, the answer of ``_metrics`` without nodes' own.
+        server: has ``stats``, ``counts()``, the answer of ``_metrics`` without nodes' own, and
+            ``about()``, that of ``_info``.
     """
 
     def __init__(self, server: Any) -> None:
@@ -49,11 +50,20 @@ class Exposition(Collector):
         """All families."""
         counts = self._server.counts()
         yield from _methods(self._server.stats)
+        info = self._server.about()
         build = GaugeMetricFamily(
-            "madrpc_build_info", "The server's version and role.", labels=("version", "role")
+            "madrpc_build_info",
+            "The server's version, role and engine.",
+            labels=("version", "role", "engine"),
         )
-        build.add_metric((__version__, counts["role"]), 1)
+        build.add_metric((__version__, counts["role"], info.get("engine", "")), 1)
         yield build
+        scripts = GaugeMetricFamily(
+            "madrpc_script_info", "The scripts that are loaded.", labels=("script", "sha256")
+        )
+        for script in info.get("scripts", ()):
+            scripts.add_metric((script["name"], script["sha256"]), 1)
+        yield scripts
         for key, name, text in (
             ("in_flight", "madrpc_in_flight_calls", "Calls taken and not answered yet."),
             ("queued", "madrpc_queued_calls", "Calls that wait for a worker."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import ssl
 import time
 from collections.abc import Callable, Iterable
@@ -37,6 +36,8 @@ __all__ = ["HttpServer", "Served"]
 log = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 1024
+#: Connections above the limit that are being told so; any more wait in the kernel.
+_REFUSED_AT_ONCE = 32
 _MOST_TIMEOUT_MS = 2**32 - 1
 _DRAIN_POLL_S = 0.02
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -56,6 +57,7 @@ class Served(Handler, Protocol):
     @property
     def stats(self) -> MethodTable: ...
     def counts(self) -> dict[str, Any]: ...
+    def about(self) -> dict[str, Any]: ...
 
 
 class HttpServer:
@@ -102,9 +104,14 @@ class HttpServer:
         self.address = Address(host, sock.getsockname()[1])
         settings = {} if self._tls is None else {"ssl_context": self._tls}
         self._wsgi = _Wsgi(
-            sock, self._serve, spawn=Pool(_MOST_CONNECTIONS), log=None, error_log=log,
-            handler_class=StrictHandler, **settings,
-        )  # fmt: skip
+            sock,
+            self._serve,
+            spawn=Pool(_MOST_CONNECTIONS + _REFUSED_AT_ONCE),
+            log=None,
+            error_log=log,
+            handler_class=StrictHandler,
+            **settings,
+        )
         self._wsgi.start()
 
     def drain(self, timeout_s: float) -> None:
@@ -130,6 +137,9 @@ class HttpServer:
                 f"{refusal}\n".encode(),
             )
             headers = [*refusal.headers, ("Connection", "close")]
+        else:
+            if self._server.state == "draining":
+                headers = [*headers, ("Connection", "close")]
         finally:
             self.in_flight -= 1
         fixed = [("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
@@ -144,8 +154,7 @@ class HttpServer:
             if method not in ("GET", "HEAD"):
                 raise Refused(405, f"{path} takes GET", Allow="GET, HEAD")
             if path == "/metrics":
-                check_token(environ, self._config.security.token)
-                check_origin(environ, local=self._local)
+                self._check(environ)
                 return "200 OK", CONTENT_TYPE, self._metrics.text(), []
             state = self._server.state if path != "/livez" else "up"
             status = "200 OK" if state == "up" else "503 Service Unavailable"
@@ -154,13 +163,17 @@ class HttpServer:
             raise Refused(404, "there are /rpc, /metrics, /livez and /readyz")
         if method != "POST":
             raise Refused(405, "/rpc takes POST", Allow="POST")
-        check_origin(environ, local=self._local)
-        check_token(environ, self._config.security.token)
+        self._check(environ)
         texts, is_batch = self._rpc(environ)
         if not texts:
             return "204 No Content", "", b"", []
         text = f"[{','.join(texts)}]" if is_batch else texts[0]
         return "200 OK", "application/json", text.encode(), []
+
+    def _check(self, environ: dict[str, Any]) -> None:
+        token = self._config.security.token
+        check_origin(environ, local=self._local, guarded=token is not None)
+        check_token(environ, token)
 
     def _rpc(self, environ: dict[str, Any]) -> tuple[list[str], bool]:
         kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
@@ -201,6 +214,11 @@ class HttpServer:
 class _Wsgi(WSGIServer):  # type: ignore[misc]
     """The gevent server, with a deadline for the TLS handshake."""
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more connections than are served."""
+        return len(self.pool) > _MOST_CONNECTIONS
+
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
         """Shake hands, then serve."""
         client_socket.settimeout(AUTH_TIMEOUT_S)
@@ -231,7 +249,7 @@ def _meta(environ: dict[str, Any]) -> dict[str, Any] | None:
 def _leave_body(environ: dict[str, Any]) -> None:
     """Do not read the rest of a refused body: the connection is closed instead."""
     body = environ["wsgi.input"]
-    body.position = max(body.position, math.inf) if body.content_length else body.position
+    body.content_length = min(body.position, body.content_length or 0)
 
 
 def _is_gone(sock: Any) -> bool:

@@ -319,6 +319,10 @@ class Node:
         """What ``_metrics`` answers."""
         return self._metrics({})
 
+    def about(self) -> dict[str, Any]:
+        """What ``_info`` answers."""
+        return self._info({})
+
     @property
     def state(self) -> str:
         """``up``, ``draining``, or ``degraded`` while no worker is ready."""

@@ -109,6 +109,10 @@ class Orchestrator:
         """What ``_metrics`` answers, without asking the nodes."""
         return self._metrics({"nodes": False})
 
+    def about(self) -> dict[str, Any]:
+        """What ``_info`` answers."""
+        return self._info({})
+
     @property
     def state(self) -> str:
         """``up``, ``draining``, or ``degraded`` while no node is up."""
