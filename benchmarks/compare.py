@@ -66,6 +66,7 @@ def peers(piscina: Path | None) -> list[Peer]:
         Peer(_LIMIT, (*_PYTHON, module + "loops")),
         Peer("madrpc, node", (*_PYTHON, node)),
         Peer("madrpc, orchestrator", (*_PYTHON, node, "--orchestrator")),
+        Peer("madrpc, JSON-RPC", (*_PYTHON, module + "jsonrpc")),
         Peer("madrpc, v8", (*_PYTHON, node, "--engine", "v8"), "py_mini_racer"),
         Peer(_EXECUTOR, (*_PYTHON, module + "executor")),
         Peer("gRPC", (*_PYTHON, module + "grpc_server"), "grpc"),

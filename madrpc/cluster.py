@@ -30,6 +30,7 @@ class LocalCluster:
             usable processor.
         bind: address of the orchestrator; port 0 takes a free one.
         balance: how calls are shared out, ``round-robin`` or ``least-busy``.
+        http: address on which the orchestrator answers HTTP too, such as ``127.0.0.1:0``.
         log_level: least important message the servers write to stderr.
 
     Raises:
@@ -45,6 +46,7 @@ class LocalCluster:
         pool_size: int | None = None,
         bind: str = "127.0.0.1:0",
         balance: str = "round-robin",
+        http: str | None = None,
         log_level: str = "warning",
     ) -> None:
         if nodes < 1:
@@ -71,10 +73,12 @@ class LocalCluster:
             ]
             self.nodes = [server.wait_ready() for server in self._servers]
             targets = [word for address in self.nodes for word in ("-n", address)]
-            targets += ["--balance", balance]
+            targets += ["--balance", balance, *(("--http", http) if http else ())]
             orchestrator = Server("orchestrator", "-b", bind, *targets, "--log-level", log_level)
             self._servers.append(orchestrator)
             self.address = orchestrator.wait_ready()
+            #: Where the orchestrator answers HTTP, if it does.
+            self.url = orchestrator.url
         except BaseException:
             self.close()
             raise
@@ -129,6 +133,7 @@ class Server:
             text=True,
         )
         self.address = ""
+        self.url: str | None = None
         self._errors: list[str] = []
         self._ready = threading.Event()
         for run in (self._read_stdout, self._copy_stderr):
@@ -182,7 +187,9 @@ class Server:
             for line in lines:
                 _, found, rest = line.partition(" ready on ")
                 if found and not self._ready.is_set():
-                    self.address = rest.split()[0]
+                    words = rest.split()
+                    self.address = words[0]
+                    self.url = words[-1] if "://" in words[-1] else None
                     self._ready.set()
 
     def _copy_stderr(self) -> None:

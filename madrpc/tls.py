@@ -37,13 +37,15 @@ _REASONS = (
 )  # fmt: skip
 
 
-def server_context(files: TlsFiles) -> ssl.SSLContext:
+def server_context(files: TlsFiles, kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
     """A context to accept connections with; callers need a certificate if a CA is named.
+
+    ``kind`` is the class to make it of: gevent has one whose sockets wait in its hub.
 
     Raises:
         Unauthenticated: a file is missing or no good.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = kind(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A renegotiation or a ticket for a later session is of no use to connections that last.
     context.options |= ssl.OP_NO_RENEGOTIATION

@@ -27,6 +27,9 @@ FLOORS: dict[str, set[str]] = {
     "policy": {"errors", "config"},
     "engine": {"errors", "config"},
     "links": {"errors", "config", "address", "credentials", "tcp", "tls", "protocol", "policy"},
+    "http": {
+        "errors", "config", "address", "version", "tls", "protocol", "policy", "links",
+    },
     "node": {
         "errors", "config", "address", "credentials", "version", "protocol", "policy", "engine",
         "links",
@@ -40,7 +43,7 @@ FLOORS: dict[str, set[str]] = {
     "top": {"errors", "client"},
     "cli": {
         "errors", "config", "address", "version", "protocol", "policy", "engine", "links",
-        "node", "orchestrator", "client", "cluster", "top",
+        "http", "node", "orchestrator", "client", "cluster", "top",
     },
     "__main__": {"cli"},
 }  # fmt: skip

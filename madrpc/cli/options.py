@@ -14,6 +14,7 @@ from madrpc.policy.thresholds import Threshold
 
 __all__ = [
     "add_client_options",
+    "add_http",
     "add_option",
     "add_server_options",
     "address",
@@ -168,6 +169,17 @@ def threshold(text: str) -> Threshold:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def add_http(parser: argparse.ArgumentParser) -> None:
+    """The port for HTTP."""
+    add_option(
+        parser,
+        "--http",
+        type=bind_address,
+        metavar="HOST:PORT",
+        help="address to answer HTTP on: JSON-RPC 2.0, metrics and health; port 0 takes a free one",
+    )
+
+
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """What both servers understand."""
     add_option(
@@ -192,6 +204,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "this server's certificate; with it, connections use TLS",
         "authority that certificates must come from; callers then need one too",
     )
+    add_http(parser)
     add_option(
         parser,
         "--rate-limit",

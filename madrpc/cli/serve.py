@@ -28,6 +28,7 @@ from madrpc.config import (
     Security,
 )
 from madrpc.errors import ScriptError
+from madrpc.http.server import HttpServer, Served
 from madrpc.links.listener import bind_error
 from madrpc.links.scheduling import interrupt_nobody
 
@@ -40,7 +41,7 @@ EXIT_USAGE = 2
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class Server(Protocol):
+class Server(Served, Protocol):
     """What both roles can do."""
 
     def start(self) -> Address: ...
@@ -171,7 +172,15 @@ def _serve(
     except OSError as error:
         print(f"madrpc: {bind_error(options.bind, error)}", file=sys.stderr)
         return EXIT_USAGE
-    print(ready(address), flush=True)
+    http = HttpServer(options.http, server) if options.http is not None else None
+    if http is not None:
+        try:
+            http.start()
+        except OSError as error:
+            server.stop()
+            print(f"madrpc: {bind_error(options.http, error)}", file=sys.stderr)
+            return EXIT_USAGE
+    print(ready(address) + (f"  {http.url}" if http is not None else ""), flush=True)
     manager.ready(server.summary)
     if manager:
         gevent.spawn(_report, server, manager)
@@ -180,9 +189,11 @@ def _serve(
     asked.first.wait()
     log.info("draining: accepted calls may finish; a second signal stops at once")
     manager.stopping("draining")
-    drain = gevent.spawn(server.drain)
+    drain = gevent.spawn(_drain, server, http, options.drain_timeout)
     gevent.wait([drain, asked.second], count=1)
     drain.kill()
+    if http is not None:
+        http.stop()
     server.stop()
     # What is queued on the connections leaves in the hub's next turns.
     gevent.sleep(0.05)
@@ -198,6 +209,16 @@ def _report(server: Server, manager: Notifier) -> None:
     while True:
         gevent.sleep(manager.tick_s)
         manager.tick(server.summary)
+
+
+def _drain(server: Server, http: HttpServer | None, timeout_s: float) -> None:
+    drains = [gevent.spawn(server.drain)]
+    if http is not None:
+        drains.append(gevent.spawn(http.drain, timeout_s))
+    try:
+        gevent.joinall(drains)
+    finally:
+        gevent.killall(drains)
 
 
 class _Signals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from madrpc.cli.options import (
+    add_http,
     add_option,
     add_server_options,
     address,
@@ -129,6 +130,7 @@ def up_parser() -> argparse.ArgumentParser:
         help="worker processes of each node",
     )
     add_balance(parser)
+    add_http(parser)
     return parser
 
 

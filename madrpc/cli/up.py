@@ -25,6 +25,7 @@ def run_up(options: argparse.Namespace) -> int:
             pool_size=options.pool_size,
             bind=str(options.bind),
             balance=options.balance,
+            http=str(options.http) if options.http is not None else None,
             log_level="info" if options.verbose else "warning",
         ) as cluster:
             _announce(cluster)
@@ -48,6 +49,8 @@ def _announce(cluster: LocalCluster) -> None:
         f"orchestrator ready on {cluster.address}  nodes {len(cluster.nodes)}  "
         f"workers {info['workers']}"
     )
+    if cluster.url is not None:
+        print(f"HTTP on {cluster.url}  JSON-RPC at /rpc, metrics at /metrics")
     for name in info["methods"]:
         print(f"  {name}")
     print(

@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 
 from madrpc.errors import InternalError, MadrpcError, PayloadTooLarge, Unauthenticated
-from madrpc.links.connection import Connection
+from madrpc.links.connection import Caller
 from madrpc.policy.suggest import method_not_found
 from madrpc.protocol.messages import Request, result_tail, unpack_request_tail
 
@@ -49,11 +49,11 @@ class Builtins:
         self._table = {**table, **orders}
         self._orders = frozenset(orders)
 
-    def handle(self, connection: Connection, request: Request) -> _Running:
+    def handle(self, connection: Caller, request: Request) -> _Running:
         """Answer the request when its builtin is done."""
         return _Running(gevent.spawn(self._answer, connection, request))
 
-    def _answer(self, connection: Connection, request: Request) -> None:
+    def _answer(self, connection: Caller, request: Request) -> None:
         try:
             if len(request.tail) > _MOST_ARGUMENT_BYTES:
                 raise PayloadTooLarge(f"built-in methods take {_MOST_ARGUMENT_BYTES} bytes at most")

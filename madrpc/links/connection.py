@@ -47,7 +47,7 @@ from madrpc.protocol.messages import (
 from madrpc.protocol.session import ServerSession
 from madrpc.tls import TlsSession
 
-__all__ = ["Cancellable", "Connection", "Handler"]
+__all__ = ["Caller", "Cancellable", "Connection", "Handler"]
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,24 @@ class Cancellable(Protocol):
         """The caller gave the call up; its answer no longer counts."""
 
 
+class Caller(Protocol):
+    """Whoever made a request and gets its answer."""
+
+    @property
+    def may_order(self) -> bool:
+        """Whether it may tell this server what to do."""
+
+    def respond(self, id: int, tail: bytes) -> None:
+        """Answer a request with an encoded error and result."""
+
+    def respond_error(self, id: int, error: MadrpcError) -> None:
+        """Answer a request with an error."""
+
+
 class Handler(Protocol):
     """What a server does with requests."""
 
-    def handle(self, connection: Connection, request: Request) -> Cancellable | None:
+    def handle(self, connection: Caller, request: Request) -> Cancellable | None:
         """Take a request; answer it now or later with ``connection.respond``. Must not wait."""
 
 

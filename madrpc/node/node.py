@@ -17,7 +17,7 @@ from madrpc.credentials import Credentials
 from madrpc.engine.interface import Script
 from madrpc.errors import Draining, MadrpcError
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
-from madrpc.links.connection import Cancellable, Connection
+from madrpc.links.connection import Caller, Cancellable
 from madrpc.links.listener import Listener
 from madrpc.links.usage import ProcessUsage
 from madrpc.node.nesting import depth_of
@@ -49,7 +49,7 @@ class _PendingCall:
 
     __slots__ = ("_node", "_pool", "connection", "id", "job")
 
-    def __init__(self, node: Node, connection: Connection, id: int) -> None:
+    def __init__(self, node: Node, connection: Caller, id: int) -> None:
         self._node = node
         self._pool = node.pool
         self.connection = connection
@@ -202,7 +202,7 @@ class Node:
 
     # ------------------------------------------------------------- calls
 
-    def handle(self, connection: Connection, request: Request) -> Cancellable | None:
+    def handle(self, connection: Caller, request: Request) -> Cancellable | None:
         """Take one request from the listener."""
         if request.method in self._methods:
             if self.draining:
@@ -276,7 +276,7 @@ class Node:
             pool.cancel(job)
             self._stats.failed(job.method, _now() - job.submitted, "Cancelled")
 
-    def _submit(self, connection: Connection, request: Request) -> _PendingCall:
+    def _submit(self, connection: Caller, request: Request) -> _PendingCall:
         pending = _PendingCall(self, connection, request.id)
         deadline = deadline_from_ms(request.timeout_ms, _now())
         nested = depth_of(request.tail) > 0
@@ -301,6 +301,19 @@ class Node:
         job.reply_to.answer(tail)
 
     # ---------------------------------------------------------- builtins
+
+    @property
+    def stats(self) -> MethodTable:
+        """Calls by method."""
+        return self._stats
+
+    def counts(self) -> dict[str, Any]:
+        """What ``_metrics`` answers."""
+        return self._metrics({})
+
+    def about(self) -> dict[str, Any]:
+        """What ``_info`` answers."""
+        return self._info({})
 
     @property
     def state(self) -> str:

@@ -21,7 +21,7 @@ from madrpc.errors import (
     Overloaded,
     from_wire,
 )
-from madrpc.links.connection import Connection
+from madrpc.links.connection import Caller
 from madrpc.links.upstream import Upstream
 from madrpc.orchestrator.nodes import Nodes
 from madrpc.policy.balancer import Balance, NodeRecord
@@ -57,7 +57,7 @@ class _Call:
         "wait_tick",
     )
 
-    def __init__(self, forwarder: Forwarder, connection: Connection, request: Request) -> None:
+    def __init__(self, forwarder: Forwarder, connection: Caller, request: Request) -> None:
         self.forwarder = forwarder
         self.connection = connection
         self.id = request.id
@@ -121,7 +121,7 @@ class Forwarder:
 
     # ------------------------------------------------------------- calls
 
-    def forward(self, connection: Connection, request: Request) -> _Call | None:
+    def forward(self, connection: Caller, request: Request) -> _Call | None:
         """Send a client's call to a node; its answer goes to the connection."""
         size = len(request.tail)
         config = self._config

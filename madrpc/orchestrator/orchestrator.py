@@ -11,13 +11,14 @@ from madrpc.address import Address
 from madrpc.config import CONNECT_TIMEOUT_S, INFO_TIMEOUT_S, OrchestratorConfig
 from madrpc.errors import Draining, InvalidRequest
 from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
-from madrpc.links.connection import Cancellable, Connection
+from madrpc.links.connection import Caller, Cancellable
 from madrpc.links.listener import Listener
 from madrpc.links.upstream import Upstream
 from madrpc.links.usage import ProcessUsage
 from madrpc.orchestrator.discovery import Discovery, source_of
 from madrpc.orchestrator.forwarder import Forwarder
 from madrpc.orchestrator.registry import Registry
+from madrpc.policy.stats import MethodTable
 from madrpc.protocol.messages import Request
 from madrpc.version import PROTOCOL_VERSION, __version__
 
@@ -90,7 +91,7 @@ class Orchestrator:
         self.registry.stop()
         self.forwarder.stop()
 
-    def handle(self, connection: Connection, request: Request) -> Cancellable | None:
+    def handle(self, connection: Caller, request: Request) -> Cancellable | None:
         """Take one request from the listener."""
         if request.method.startswith(BUILTIN_PREFIX):
             return self._builtins.handle(connection, request)
@@ -100,6 +101,19 @@ class Orchestrator:
         return self.forwarder.forward(connection, request)
 
     # ---------------------------------------------------------- builtins
+
+    @property
+    def stats(self) -> MethodTable:
+        """Calls by method."""
+        return self.forwarder.stats
+
+    def counts(self) -> dict[str, Any]:
+        """What ``_metrics`` answers, without asking the nodes."""
+        return self._metrics({"nodes": False})
+
+    def about(self) -> dict[str, Any]:
+        """What ``_info`` answers."""
+        return self._info({})
 
     @property
     def state(self) -> str:

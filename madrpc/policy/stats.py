@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 __all__ = ["OTHER_METHODS", "Histogram", "MethodStats", "MethodTable"]
@@ -58,6 +60,15 @@ class Histogram:
     def buckets(self) -> Mapping[int, int]:
         """How many durations are in each bucket that has any."""
         return self._buckets
+
+    def cumulative(self, bounds: Sequence[float]) -> list[int]:
+        """How many durations are at most each of the ascending bounds, in seconds."""
+        counts = [0] * len(bounds)
+        for index, count in self._buckets.items():
+            at = bisect_left(bounds, _middle(index) / 1e6)
+            if at < len(counts):
+                counts[at] += count
+        return list(accumulate(counts))
 
     def snapshot(self) -> dict[str, float]:
         """Mean, p50, p95, p99 and maximum in milliseconds."""
@@ -166,6 +177,10 @@ class MethodTable:
         if durations:
             figures["durations"] = self.durations()
         return figures
+
+    def rows(self) -> Iterable[tuple[str, MethodStats]]:
+        """Each method's name and statistics."""
+        return self._methods.items()
 
     def _count(self, method: str, seconds: float) -> MethodStats:
         stats = self._methods.get(method) or self._row(method)

@@ -1,0 +1,1 @@
+"""HTTP for both servers: JSON-RPC 2.0, metrics and health."""
