@@ -53,10 +53,10 @@ class Exposition(Collector):
         info = self._server.about()
         build = GaugeMetricFamily(
             "madrpc_build_info",
-            "The server's version, role and engine.",
-            labels=("version", "role", "engine"),
+            "The server's version and role.",
+            labels=("version", "role"),
         )
-        build.add_metric((__version__, counts["role"], info.get("engine", "")), 1)
+        build.add_metric((__version__, counts["role"]), 1)
         yield build
         scripts = GaugeMetricFamily(
             "madrpc_script_info", "The scripts that are loaded.", labels=("script", "sha256")
