@@ -204,6 +204,7 @@ def server_options(*words: str) -> argparse.Namespace:
 
 def test_server_options_have_defaults():
     assert vars(server_options()) == {
+        "http": None,
         "max_frame": 16 * 2**20,
         "drain_timeout": 30.0,
         "log_level": "info",
