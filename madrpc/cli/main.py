@@ -64,6 +64,7 @@ _MODULES = {
     "doctor": "doctor",
     "info": "remote",
     "methods": "remote",
+    "deploy": "deploy",
     "check": "local",
     "run": "local",
     "tls": "certificates",

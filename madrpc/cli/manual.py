@@ -10,6 +10,7 @@ __all__ = [
     "bench",
     "call",
     "check",
+    "deploy",
     "doctor",
     "info",
     "madrpc",
@@ -85,6 +86,11 @@ def info() -> argparse.ArgumentParser:
 def methods() -> argparse.ArgumentParser:
     """The page about ``madrpc methods``."""
     return _command("methods")
+
+
+def deploy() -> argparse.ArgumentParser:
+    """The page about ``madrpc deploy``."""
+    return _command("deploy")
 
 
 def tls() -> argparse.ArgumentParser:

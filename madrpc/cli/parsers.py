@@ -7,6 +7,7 @@ import argparse
 from madrpc.cli.client_parsers import (
     bench_parser,
     call_parser,
+    deploy_parser,
     info_parser,
     map_parser,
     methods_parser,
@@ -31,6 +32,7 @@ COMMANDS = {
     "run": (run_parser, "run one function of a script, with no server"),
     "info": (info_parser, "show what a server is"),
     "methods": (methods_parser, "list the functions of a server"),
+    "deploy": (deploy_parser, "send scripts to the nodes of a running cluster"),
     "doctor": (doctor_parser, "say whether this machine is fit"),
     "tls": (tls_parser, "make certificates for a cluster"),
 }
