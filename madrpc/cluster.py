@@ -121,17 +121,29 @@ def _share(nodes: int) -> int:
 
 
 class Server:
-    """One server process. It ends with this process, because it watches the pipe to its stdin."""
+    """One server process. It ends with this process, because it watches the pipe to its stdin.
 
-    def __init__(self, *words: str) -> None:
+    Args:
+        words: the command and its options.
+        token: what its callers have to show; it crosses a pipe, where no other user can read it.
+    """
+
+    def __init__(self, *words: str, token: str | None = None) -> None:
         self.command = words[0]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "madrpc", *words, "--watch-stdin"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipe = [] if token is None else [_pipe_with(token)]
+        secret = [word for fd in pipe for word in ("--auth-token-file", f"/dev/fd/{fd}")]
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "madrpc", *words, *secret, "--watch-stdin"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                pass_fds=pipe,
+            )
+        finally:
+            for fd in pipe:
+                os.close(fd)
         self.address = ""
         self.url: str | None = None
         self._errors: list[str] = []
@@ -163,6 +175,11 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
 
+    def let_go(self) -> None:
+        """Close the pipe that it watches: it drains and exits, even if this process ends first."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
     def wait(self, timeout_s: float) -> int:
         """Wait for the end, by force after ``timeout_s``; return the exit status."""
         try:
@@ -170,8 +187,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        self.let_go()
         return status
 
     def _failure(self, status: int) -> MadrpcError:
@@ -200,3 +216,11 @@ class Server:
                     sys.stderr.write(line)
                 else:
                     self._errors.append(line)
+
+
+def _pipe_with(text: str) -> int:
+    """The end to read of a pipe that holds one line; the line fits into the pipe."""
+    end, start = os.pipe()
+    with os.fdopen(start, "w", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+    return end
