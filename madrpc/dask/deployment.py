@@ -20,6 +20,7 @@ from madrpc.engine.interface import Script
 __all__ = ["Deployment", "deploy"]
 
 _TOKEN_BYTES = 32
+_PLACES = ("scheduler", "client")
 
 
 class Deployment(Client):
@@ -121,59 +122,45 @@ def deploy(
     """
     paths = [scripts] if isinstance(scripts, (str, os.PathLike)) else scripts
     loaded = _load([os.fspath(path) for path in paths], flags)
-    common = {"drain_timeout": drain_timeout, "log_level": log_level}
-    if "max_frame" in settings:
-        common["max_frame"] = settings["max_frame"]
-    words = node_words(
-        {
-            "pool_size": pool_size,
-            "time_limit": time_limit,
-            "memory_limit": memory_limit,
-            "queue_size": queue_size,
-            "isolation": isolation,
-            "sandbox": sandbox,
-            **common,
-        },
-        flags,
-    )
+    common = {
+        "drain_timeout": drain_timeout,
+        "log_level": log_level,
+        "max_frame": settings.get("max_frame"),
+    }
+    limits = {
+        "pool_size": pool_size,
+        "time_limit": time_limit,
+        "memory_limit": memory_limit,
+        "queue_size": queue_size,
+        "isolation": isolation,
+        "sandbox": sandbox,
+    }
+    node = node_words({**limits, **common}, flags)
     servers = node_words({"balance": balance, "http": http, **common})
-    runs_already = orchestrator not in ("scheduler", "client")
-    there = parse_address(orchestrator) if runs_already else None
+    there = None if orchestrator in _PLACES else parse_address(orchestrator)
     check_cluster(client)
     if token is None and there is None:
         token = secrets.token_hex(_TOKEN_BYTES)
     launch = Launch(client, token)
     try:
-        where = _orchestrate(launch, there, orchestrator == "client", servers, port)
-        reached = first_reachable(where)
-        plan = NodePlan(
-            launch.name,
-            loaded,
-            # The scheduler's own name for itself before this client's name for it.
-            tuple(reversed(where)),
-            where[0].port if orchestrator == "scheduler" else None,
-            words,
-            drain_timeout,
-            token,
-        )
+        where = _orchestrate(launch, there or orchestrator, servers, port)
+        # The scheduler's own name for its machine goes before this client's name for it.
+        plan = NodePlan(launch.name, loaded, tuple(reversed(where)), node, drain_timeout, token)
         count = launch.nodes(plan, ready_timeout)
-        return _ready(Deployment(launch, reached, settings), count)
+        return _ready(Deployment(launch, first_reachable(where), settings), count)
     except BaseException:
         launch.end()
         raise
 
 
 def _orchestrate(
-    launch: Launch, there: Address | None, here: bool, words: tuple[str, ...], port: int
+    launch: Launch, place: str | Address, words: tuple[str, ...], port: int
 ) -> list[Address]:
     """Begin the deployment, and its orchestrator where there is none; return its addresses."""
-    if there is not None:
-        launch.head(None)
-        return [there]
-    if here:
-        launch.head(None)
-        return [launch.local_orchestrator(words, port)]
-    return launch.head(words, port)
+    if place == "scheduler":
+        return launch.head(words, port)
+    launch.head(None)
+    return [place if isinstance(place, Address) else launch.local_orchestrator(words, port)]
 
 
 def _ready(deployment: Deployment, count: int) -> Deployment:

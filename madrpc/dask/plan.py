@@ -24,8 +24,6 @@ class NodePlan:
         name: of the deployment; no other has it.
         scripts: their names and contents.
         orchestrators: addresses of the orchestrator, the likeliest first; one is used.
-        port: the orchestrator's, if it runs where Dask's scheduler does: each worker knows an
-            address of that machine.
         words: further options of ``madrpc node``.
         drain_s: seconds that calls have to finish when a node ends.
         token: what callers have to show.
@@ -34,15 +32,9 @@ class NodePlan:
     name: str
     scripts: tuple[Script, ...]
     orchestrators: tuple[Address, ...]
-    port: int | None
     words: tuple[str, ...]
     drain_s: float
     token: str | None = field(repr=False)
-
-    def addresses(self, scheduler: str) -> list[Address]:
-        """Where the orchestrator may be, for a worker that reaches the scheduler at an address."""
-        own = [] if self.port is None else [Address(host_of(scheduler), self.port)]
-        return list(dict.fromkeys([*self.orchestrators, *own]))
 
 
 @dataclass(frozen=True)
