@@ -144,8 +144,8 @@ def deploy(
     launch = Launch(client, token)
     try:
         where = _orchestrate(launch, there or orchestrator, servers, port)
-        # The scheduler's own name for its machine goes before this client's name for it.
-        plan = NodePlan(launch.name, loaded, tuple(reversed(where)), node, drain_timeout, token)
+        near = where[0].port if orchestrator == "scheduler" else None
+        plan = NodePlan(launch.name, loaded, tuple(where), near, node, drain_timeout, token)
         count = launch.nodes(plan, ready_timeout)
         return _ready(Deployment(launch, first_reachable(where), settings), count)
     except BaseException:

@@ -51,6 +51,7 @@ class Keeper:
 
     Args:
         plan: what to run.
+        addresses: where the orchestrator may be.
 
     Attributes:
         state: ``starting``, ``standby`` (another worker of this host runs the node), ``up`` or
@@ -59,8 +60,9 @@ class Keeper:
         error: the name of the error that it last failed with.
     """
 
-    def __init__(self, plan: NodePlan) -> None:
+    def __init__(self, plan: NodePlan, addresses: Sequence[Address]) -> None:
         self._plan = plan
+        self._addresses = addresses
         self._stop = threading.Event()
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._thread = threading.Thread(target=self._run, name="madrpc-keeper", daemon=True)
@@ -98,7 +100,7 @@ class Keeper:
             self._become(STANDBY)
             return _CLAIM_EVERY_S
         self._become(STARTING)
-        address = first_reachable(self._plan.orchestrators)
+        address = first_reachable(self._addresses)
         node = self._start(address)
         try:
             why = self._attend(node, address)

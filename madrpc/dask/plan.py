@@ -24,6 +24,8 @@ class NodePlan:
         name: of the deployment; no other has it.
         scripts: their names and contents.
         orchestrators: addresses of the orchestrator, the likeliest first; one is used.
+        port: the orchestrator's if it runs where Dask's scheduler does, since each worker knows a
+            way to that machine.
         words: further options of ``madrpc node``.
         drain_s: seconds that calls have to finish when a node ends.
         token: what callers have to show.
@@ -32,9 +34,15 @@ class NodePlan:
     name: str
     scripts: tuple[Script, ...]
     orchestrators: tuple[Address, ...]
+    port: int | None
     words: tuple[str, ...]
     drain_s: float
     token: str | None = field(repr=False)
+
+    def addresses(self, scheduler: str) -> list[Address]:
+        """Where a worker that reaches the scheduler at an address may find the orchestrator."""
+        near = [] if self.port is None else [Address(host_of(scheduler), self.port)]
+        return list(dict.fromkeys([*near, *self.orchestrators]))
 
 
 @dataclass(frozen=True)

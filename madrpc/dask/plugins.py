@@ -36,7 +36,7 @@ class NodePlugin(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Begin; returns at once."""
-        self.keeper = Keeper(self.plan)
+        self.keeper = Keeper(self.plan, self.plan.addresses(worker.scheduler.address))
         self.keeper.start()
 
     async def teardown(self, worker: Worker) -> None:
