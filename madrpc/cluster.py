@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from madrpc.client.client import Client
-from madrpc.errors import InternalError, MadrpcError, ScriptError
+from madrpc.errors import InternalError, InvalidArguments, MadrpcError, ScriptError
 
 __all__ = ["LocalCluster"]
 
@@ -35,6 +35,7 @@ class LocalCluster:
 
     Raises:
         ScriptError: a script cannot be loaded.
+        InvalidArguments: a server refused an option.
         InternalError: a server did not get ready.
     """
 
@@ -159,6 +160,7 @@ class Server:
 
         Raises:
             ScriptError: the server refused a script.
+            InvalidArguments: it refused an option.
             InternalError: it ended or stayed silent.
         """
         give_up = time.monotonic() + _READY_TIMEOUT_S
@@ -193,6 +195,8 @@ class Server:
     def _failure(self, status: int) -> MadrpcError:
         time.sleep(0.05)
         text = "".join(self._errors).strip()
+        if text.startswith("usage:"):
+            return InvalidArguments(text.rpartition("error: ")[2])
         text = text.removeprefix("madrpc: ").removeprefix("ScriptError: ")
         kind = ScriptError if status == ScriptError.exit_code else InternalError
         return kind(text or f"the {self.command} exited with status {status} before it was ready")

@@ -24,6 +24,8 @@ __all__ = ["Launch", "await_nodes", "check_cluster"]
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.05
+#: Dask writes a line to each worker's log for each time it is asked, so it is asked less and less.
+_LONGEST_POLL_S = 1.0
 _STOP_S = 35.0
 #: A node registers within a moment of being ready; how long that moment may be.
 _REGISTER_S = 15.0
@@ -92,13 +94,15 @@ class Launch:
         """
         self.dask.register_plugin(NodePlugin(plan))
         give_up = time.monotonic() + timeout_s
+        pause = _POLL_S
         while True:
             states = self.states()
             kinds = [state for state, _, _ in states.values()]
             late = time.monotonic() > give_up
             if late or (STARTING not in kinds and (UP in kinds or FAILED in kinds)):
                 break
-            time.sleep(_POLL_S)
+            time.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_POLL_S)
         failed = {worker: row for worker, row in states.items() if row[0] == FAILED}
         if UP not in kinds:
             raise _failure(failed, timeout_s)

@@ -22,7 +22,6 @@ from madrpc import (
     ConnectionFailed,
     InvalidArguments,
     InvalidRequest,
-    MadrpcError,
     NoNodeAvailable,
     ScriptError,
     Unauthenticated,
@@ -274,10 +273,11 @@ def leftovers(dask: Any, name: str) -> list[str]:
 
 
 def test_two_services_live_side_by_side_and_leave_nothing(
-    dask: Any, script: str, tmp_path: Path
+    dask: Any, script: str, hosts: list[str], tmp_path: Path
 ) -> None:
     from madrpc.dask import deploy
 
+    files = [os.listdir(host) for host in hosts]
     other = tmp_path / "other.js"
     other.write_text('madrpc.register("other", () => 2)')
     with deploy(dask, script, pool_size=1) as first:
@@ -297,6 +297,7 @@ def test_two_services_live_side_by_side_and_leave_nothing(
         assert first.call("spin", {"ms": 0, "tag": 3}) == 3
         assert nodes(first)
     assert not nodes(first)
+    assert [os.listdir(host) for host in hosts] == files
     assert repr(first).startswith("<Deployment closed on Dask")
     first.close()
 
@@ -402,7 +403,9 @@ def test_a_broken_script_starts_nothing(dask: Any, tmp_path: Path) -> None:
 def test_a_node_that_cannot_start_says_why(dask: Any, script: str) -> None:
     from madrpc.dask import deploy
 
-    with pytest.raises(MadrpcError, match="Dask worker tcp://.* says: .*--queue-size"):
+    with pytest.raises(
+        InvalidArguments, match=r"Dask worker tcp://\S+ says: argument --queue-size"
+    ):
         deploy(dask, script, queue_size=-1)
 
 
@@ -417,8 +420,8 @@ def test_other_mistakes_get_a_sentence(
         deploy(dask, script, orchestrator="scheduler.example")
     with pytest.raises(InvalidArguments, match="--bind"):
         deploy(dask, script, flags=["--bind", "0.0.0.0:0"])
+    monkeypatch.setattr(type(dask), "run", lambda *_, **__: {})
     with pytest.raises(NoNodeAvailable, match="no workers"):
-        monkeypatch.setattr(type(dask), "run", lambda *_, **__: {})
         deploy(dask, script)
     monkeypatch.undo()
     monkeypatch.setattr(launch, "__version__", "99")
