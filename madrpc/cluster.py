@@ -127,9 +127,10 @@ class Server:
     Args:
         words: the command and its options.
         token: what its callers have to show; it crosses a pipe, where no other user can read it.
+        apart: start it in a session of its own, where Ctrl-C in a terminal does not reach it.
     """
 
-    def __init__(self, *words: str, token: str | None = None) -> None:
+    def __init__(self, *words: str, token: str | None = None, apart: bool = False) -> None:
         self.command = words[0]
         pipe = [] if token is None else [_pipe_with(token)]
         secret = [word for fd in pipe for word in ("--auth-token-file", f"/dev/fd/{fd}")]
@@ -141,6 +142,7 @@ class Server:
                 stderr=subprocess.PIPE,
                 text=True,
                 pass_fds=pipe,
+                start_new_session=apart,
             )
         finally:
             for fd in pipe:

@@ -79,6 +79,7 @@ def deploy(
     isolation: str | None = None,
     sandbox: str | None = None,
     drain_timeout: float = 30.0,
+    handover: float = 10.0,
     flags: Sequence[str] = (),
     log_level: str = "warning",
     ready_timeout: float = 60.0,
@@ -108,6 +109,8 @@ def deploy(
         isolation: ``auto``, ``context`` or ``snapshot``.
         sandbox: ``auto``, ``off`` or ``require``.
         drain_timeout: seconds that accepted calls have when a server ends.
+        handover: seconds that a node outlives its Dask worker, so that a successor on the host
+            can take over before it goes.
         flags: further options of ``madrpc node``, as on its command line.
         log_level: least important message the servers write to the logs of Dask's processes.
         ready_timeout: seconds to wait for the nodes.
@@ -145,7 +148,9 @@ def deploy(
     try:
         where = _orchestrate(launch, there or orchestrator, servers, port)
         near = where[0].port if orchestrator == "scheduler" else None
-        plan = NodePlan(launch.name, loaded, tuple(where), near, node, drain_timeout, token)
+        plan = NodePlan(
+            launch.name, loaded, tuple(where), near, node, drain_timeout, handover, token
+        )
         count = launch.nodes(plan, ready_timeout)
         return _ready(Deployment(launch, first_reachable(where), settings), count)
     except BaseException:

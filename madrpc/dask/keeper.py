@@ -8,7 +8,8 @@
                                                +--> FAILED (its reason), tried again
 
 The node is a process of its own, because gevent and Dask's event loop do not share one. It ends by
-itself with the worker, however that ends: it watches a pipe that only the worker holds.
+itself after the worker, however that ends: it watches a pipe that only the worker holds. It goes on
+for some seconds then, so that on a host that is the only one calls find a node all the time.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Keeper:
         self._plan = plan
         self._addresses = addresses
         self._stop = threading.Event()
+        self._hands_over = False
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._thread = threading.Thread(target=self._run, name="madrpc-keeper", daemon=True)
         self.state = STARTING
@@ -81,6 +83,11 @@ class Keeper:
         """Let the node finish its calls and end; wait a while for that."""
         self._stop.set()
         self._thread.join(_END_S)
+
+    def leave(self) -> None:
+        """This worker ends and the deployment goes on: hand the host over, without waiting."""
+        self._hands_over = True
+        self._stop.set()
 
     def _run(self) -> None:
         claim = HostClaim(self._plan.name)
@@ -107,8 +114,10 @@ class Keeper:
         finally:
             # Another worker of this host may start its node while this one finishes its calls.
             claim.release()
+            if not self._hands_over:
+                node.terminate()
             node.let_go()
-            node.wait(self._plan.drain_s + _END_S)
+            node.wait(self._plan.handover_s + self._plan.drain_s + _END_S)
         if not self._stop.is_set():
             log.warning("the node of this host, %s, %s", node.address, why)
         return self._backoff.next_delay()
@@ -120,7 +129,8 @@ class Keeper:
             paths = _write(self._plan, folder)
             bind = Address(bind_host(orchestrator.host), 0)
             words = ["-s", *paths, "-b", str(bind), "--orchestrator", str(orchestrator)]
-            node = Server("node", *words, *self._plan.words, token=self._plan.token)
+            words += ["--linger", str(self._plan.handover_s), *self._plan.words]
+            node = Server("node", *words, token=self._plan.token, apart=True)
             try:
                 node.wait_ready()
             except BaseException:

@@ -81,7 +81,8 @@ class Launch:
         if not is_loopback(host):
             host = str(get_ip(host))
         plan = OrchestratorPlan(self.name, self.dask.id, words, port, self.token)
-        self._server = Server(*plan.command(f"tcp://{Address(host, 0)}"), token=self.token)
+        command = plan.command(f"tcp://{Address(host, 0)}")
+        self._server = Server(*command, token=self.token, apart=True)
         own = parse_address(self._server.wait_ready())
         self.url = self._server.url
         return Address(host, own.port)

@@ -28,6 +28,7 @@ class NodePlan:
             way to that machine.
         words: further options of ``madrpc node``.
         drain_s: seconds that calls have to finish when a node ends.
+        handover_s: seconds that a node outlives its Dask worker, so that another can take over.
         token: what callers have to show.
     """
 
@@ -37,6 +38,7 @@ class NodePlan:
     port: int | None
     words: tuple[str, ...]
     drain_s: float
+    handover_s: float
     token: str | None = field(repr=False)
 
     def addresses(self, scheduler: str) -> list[Address]:
@@ -111,5 +113,5 @@ def node_words(options: Mapping[str, object], flags: Sequence[str] = ()) -> tupl
 
 _OWN_FLAGS = frozenset({
     "-s", "--script", "-b", "--bind", "--orchestrator", "--advertise", "--auth-token-file",
-    "--watch", "--watch-stdin",
+    "--watch", "--watch-stdin", "--linger",
 })  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin
+from distributed import Scheduler, SchedulerPlugin, Status, Worker, WorkerPlugin
 
 from madrpc.address import Address, parse_address
 from madrpc.cluster import Server
@@ -40,10 +40,13 @@ class NodePlugin(WorkerPlugin):
         self.keeper.start()
 
     async def teardown(self, worker: Worker) -> None:
-        """End the node, and give its calls a while to finish."""
-        keeper = self.keeper
-        if keeper is not None:
-            await worker.loop.run_in_executor(None, keeper.close)
+        """End the node and give its calls a while, or hand the host over where the worker ends."""
+        if self.keeper is None:
+            return
+        if worker.status in (Status.closing, Status.closing_gracefully):
+            self.keeper.leave()
+        else:
+            await worker.loop.run_in_executor(None, self.keeper.close)
 
 
 class Head(SchedulerPlugin):
@@ -68,7 +71,8 @@ class Head(SchedulerPlugin):
             InternalError: it did not get ready.
         """
         if self.plan.words is not None:
-            self._server = Server(*self.plan.command(scheduler.address), token=self.plan.token)
+            command = self.plan.command(scheduler.address)
+            self._server = Server(*command, token=self.plan.token, apart=True)
             try:
                 await scheduler.loop.run_in_executor(None, self._server.wait_ready)
             except MadrpcError:

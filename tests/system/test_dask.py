@@ -82,7 +82,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> str:
 def service(dask: Any, script: str) -> Iterator[Any]:
     from madrpc.dask import deploy
 
-    with deploy(dask, script, pool_size=2, timeout=60.0) as client:
+    with deploy(dask, script, pool_size=2, timeout=60.0, handover=6.0) as client:
         yield client
 
 
@@ -167,6 +167,8 @@ def test_a_service_has_one_node_on_each_host(dask: Any, service: Any) -> None:
     assert list(service.map("spin", [{"ms": 0, "tag": i} for i in range(50)])) == list(range(50))
     workers = {pid_of(dask, worker) for worker in service.hosts()}
     assert {process.ppid() for process in nodes(service)} == workers
+    # Ctrl-C in the terminal of a notebook or of a worker must not end them.
+    assert all(os.getsid(process.pid) == process.pid for process in nodes(service))
 
 
 def test_a_service_is_open_to_nobody_else(service: Any) -> None:
@@ -254,6 +256,19 @@ def test_no_call_is_lost_when_workers_join_and_retire(
         load.goes_on()
 
 
+def test_no_call_is_lost_when_the_only_host_changes_hands(
+    dask: Any, service: Any, hosts: list[str]
+) -> None:
+    victim = owner_on(dask, service, hosts[0])
+    assert service.hosts() == [victim]
+    with Load(service) as load:
+        load.goes_on()
+        os.kill(pid_of(dask, victim), signal.SIGKILL)
+        poll_until(lambda: service.hosts() not in ([], [victim]), "another worker has it", 40)
+        poll_until(lambda: len(nodes(service)) == 1, "the first node has gone", 40)
+        load.goes_on()
+
+
 # ---------------------------------------------------------------- the end
 
 
@@ -330,7 +345,7 @@ def test_a_scheduler_that_is_killed_takes_the_service_along(tmp_path: Path, scri
         poll_until(file.exists, "the scheduler is there")
         with DaskClient(scheduler_file=str(file), set_as_default=False) as dask:
             dask.wait_for_workers(1)
-            service = deploy(dask, script, pool_size=1, timeout=20)
+            service = deploy(dask, script, pool_size=1, timeout=20, handover=1)
             assert service.call("spin", {"ms": 0, "tag": 1}) == 1
             running = [*nodes(service), *psutil.Process(scheduler.pid).children()]
             assert len(running) == 2

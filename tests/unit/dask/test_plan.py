@@ -49,11 +49,11 @@ def test_a_worker_tries_the_scheduler_it_knows_first() -> None:
     from madrpc.dask.plan import NodePlan
 
     known = (Address("10.0.0.5", 9), Address("gate", 9))
-    plan = NodePlan("name", (), known, 9, (), 30.0, SECRET)
+    plan = NodePlan("name", (), known, 9, (), 30.0, 10.0, SECRET)
     assert plan.addresses("tcp://inside:8786") == [Address("inside", 9), *known]
     assert plan.addresses("tcp://gate:8786") == [known[1], known[0]]
     assert SECRET not in repr(plan)
-    elsewhere = NodePlan("name", (), known, None, (), 30.0, None)
+    elsewhere = NodePlan("name", (), known, None, (), 30.0, 10.0, None)
     assert elsewhere.addresses("tcp://inside:8786") == list(known)
 
 
