@@ -80,9 +80,9 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Let the node finish its calls and end; wait a while for that."""
+        """Let the node finish its calls and end, and wait for that."""
         self._stop.set()
-        self._thread.join(_END_S)
+        self._thread.join(self._plan.drain_s + 2 * _END_S)
 
     def leave(self) -> None:
         """This worker ends and the deployment goes on: hand the host over, without waiting."""
@@ -112,9 +112,10 @@ class Keeper:
         try:
             why = self._attend(node, address)
         finally:
-            # Another worker of this host may start its node while this one finishes its calls.
-            claim.release()
-            if not self._hands_over:
+            if self._hands_over:
+                # Another worker of this host may start its node while this one goes on.
+                claim.release()
+            else:
                 node.terminate()
             node.let_go()
             node.wait(self._plan.handover_s + self._plan.drain_s + _END_S)
