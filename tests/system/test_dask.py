@@ -26,7 +26,7 @@ from madrpc import (
     ScriptError,
     Unauthenticated,
 )
-from tests.servers import Servers, environment, poll_until, require_distributed
+from tests.servers import EXAMPLES, Servers, environment, poll_until, require_distributed
 
 SPIN = """
 madrpc.register("spin", ({ms, tag}) => {
@@ -455,3 +455,16 @@ def test_without_the_extra_a_sentence_says_what_to_install() -> None:
 def test_madrpc_alone_does_not_load_dask() -> None:
     code = "import sys, madrpc; sys.exit('distributed' in sys.modules or 'dask' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0
+
+
+def test_the_example() -> None:
+    require_distributed()
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "dask_pi.py", "--calls", "4", "--samples", "1000"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"4000 samples on 1 hosts: pi is about 3\.\d+\n", done.stdout)
