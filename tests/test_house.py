@@ -40,6 +40,9 @@ FLOORS: dict[str, set[str]] = {
     "client": {"errors", "config", "address", "credentials", "tcp", "tls", "protocol", "policy"},
     "cluster": {"errors", "client", "node"},
     "__init__": {"errors", "address", "version", "client", "cluster"},
+    "dask": {
+        "errors", "config", "address", "version", "policy", "engine", "node", "client", "cluster",
+    },
     "top": {"errors", "client"},
     "cli": {
         "errors", "config", "address", "version", "protocol", "policy", "engine", "links",
