@@ -38,13 +38,16 @@ FLOORS: dict[str, set[str]] = {
     "orchestrator": {
         "errors", "config", "address", "credentials", "version", "protocol", "policy", "links",
     },
-    "client": {"receipt", "errors", "config", "address", "credentials", "tcp", "tls", "protocol", "policy"},
+    "client": {
+        "receipt", "errors", "config", "address", "credentials", "tcp", "tls", "protocol",
+        "policy",
+    },
     "cluster": {"errors", "client", "node"},
     "__init__": {"receipt", "errors", "address", "version", "client", "cluster"},
     "top": {"errors", "client"},
     "cli": {
-        "receipt", "errors", "config", "address", "version", "protocol", "policy", "engine", "links",
-        "http", "node", "orchestrator", "client", "cluster", "top",
+        "receipt", "errors", "config", "address", "version", "protocol", "policy", "engine",
+        "links", "http", "node", "orchestrator", "client", "cluster", "top",
     },
     "__main__": {"cli"},
 }  # fmt: skip
