@@ -113,8 +113,8 @@ class AsyncClient(BaseClient):
         timeout: Timeout = CLIENT_DEFAULT,  # noqa: ASYNC109 - a deadline that goes over the wire
         seed: int | str | None = None,
         trace: str | None = None,
-        receipt: Literal[False] = False,
-    ) -> Any: ...
+        receipt: Literal[True],
+    ) -> Reply: ...
 
     @overload
     async def call(
@@ -125,8 +125,8 @@ class AsyncClient(BaseClient):
         timeout: Timeout = CLIENT_DEFAULT,  # noqa: ASYNC109 - a deadline that goes over the wire
         seed: int | str | None = None,
         trace: str | None = None,
-        receipt: Literal[True],
-    ) -> Reply: ...
+        receipt: bool = False,
+    ) -> Any: ...
 
     async def call(
         self,

@@ -124,10 +124,13 @@ class PendingCall:
         """When to try again after this failure, or None if that is of no use."""
         if not should_retry(error, self.attempts, _most_attempts(error)):
             return None
-        if self.wants_receipt:
-            self.told = []
         at = _now() + _delay(error, self.attempts)
-        return at if self.deadline is None or at < self.deadline else None
+        if self.deadline is not None and at >= self.deadline:
+            return None
+        if self.wants_receipt:
+            # What was said of this attempt is not said of the next.
+            self.told, self.receipt = [], None
+        return at
 
     @classmethod
     def refused(cls, method: str, error: MadrpcError) -> PendingCall:

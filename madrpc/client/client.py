@@ -107,8 +107,8 @@ class Client(BaseClient):
         timeout: Timeout = CLIENT_DEFAULT,
         seed: int | str | None = None,
         trace: str | None = None,
-        receipt: Literal[False] = False,
-    ) -> Any: ...
+        receipt: Literal[True],
+    ) -> Reply: ...
 
     @overload
     def call(
@@ -119,8 +119,8 @@ class Client(BaseClient):
         timeout: Timeout = CLIENT_DEFAULT,
         seed: int | str | None = None,
         trace: str | None = None,
-        receipt: Literal[True],
-    ) -> Reply: ...
+        receipt: bool = False,
+    ) -> Any: ...
 
     def call(
         self,
