@@ -51,11 +51,11 @@ _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 class _PendingCall:
     """A call of some caller that runs, or waits, in the pool."""
 
-    __slots__ = ("_node", "_pool", "connection", "id", "job")
+    __slots__ = ("_node", "connection", "id", "job", "pool")
 
     def __init__(self, node: Node, connection: Caller, id: int) -> None:
         self._node = node
-        self._pool = node.pool
+        self.pool = node.pool
         self.connection = connection
         self.id = id
         self.job: Job | None = None
@@ -67,7 +67,7 @@ class _PendingCall:
     def cancel(self) -> None:
         """The caller gave the call up."""
         if self.job is not None:
-            self._node.cancelled(self._pool, self.job)
+            self._node.cancelled(self.pool, self.job)
 
 
 def _start_or_stop(pool: WorkerPool) -> None:
@@ -289,9 +289,9 @@ class Node:
             assert error is not None
             tail = error_tail(error)
         self._accounting.ended(job, tail, stopped=error is not None)
-        receipts = job.meta and self._accounting.receipts(job, self.pool.origins.get(job.method))
-        if receipts:
-            job.reply_to.answer(tail, receipts)
+        if job.meta:
+            origin = job.reply_to.pool.origins.get(job.method)
+            job.reply_to.answer(tail, self._accounting.receipts(job, origin))
         else:
             job.reply_to.answer(tail)
 

@@ -11,6 +11,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -25,6 +26,7 @@ _ERROR_AGE_S = 3600.0
 _LONGEST_METHOD = 255
 _LONGEST_MESSAGE = 500
 _LONGEST_STACK = 2000
+_LONGEST_TRACE = 32
 #: Two servers that tell of one call agree about its age as far as this; they were asked one after
 #: the other.
 _AGE_SLACK_S = 3.0
@@ -191,8 +193,7 @@ def _group(key: _Key) -> str:
 
 def _stack_of(error: Mapping[str, Any]) -> str | None:
     data = error.get("data")
-    stack = data.get("stack") if isinstance(data, Mapping) else None
-    return stack[:_LONGEST_STACK] if isinstance(stack, str) and stack else None
+    return _text(data.get("stack"), _LONGEST_STACK) if isinstance(data, Mapping) else None
 
 
 def joined(
@@ -208,12 +209,13 @@ def joined(
     for row in own:
         id = row.pop("id")
         told = of_nodes.get(row["node"] or "", ())
-        same = next((other for other in told if _is_same(row, id, other)), None)
+        likely = islice(told, _MOST_SLOW)
+        same = next((other for other in likely if _is_same(row, id, other)), None)
         if same is not None:
             parts = ("queue_ms", "context_ms", "run_ms", "parked_ms")
             row.update({part: _number(same.get(part)) for part in parts})
             row["wire_ms"] = round(row["total_ms"] - same["total_ms"], 3)
-            row["trace"] = row["trace"] or same.get("trace")
+            row["trace"] = row["trace"] or _text(same.get("trace"), _LONGEST_TRACE)
         found.append(row)
     return found
 
@@ -242,9 +244,10 @@ def merged(
     """
     found: dict[_Key, dict[str, Any]] = {}
     for address, rows in of_nodes.items():
-        for row in rows:
-            if _is_error_row(row):
-                _add(found, {**row, "node": address}, add_up=True)
+        for told in islice(rows, _MOST_ERRORS):
+            row = _error_row(told, address)
+            if row is not None:
+                _add(found, row, add_up=True)
     for row in own:
         _add(found, row, add_up=False)
     return sorted(found.values(), key=lambda row: float(row["age_s"]))[:_MOST_ERRORS]
@@ -267,15 +270,32 @@ def _add(found: dict[_Key, dict[str, Any]], row: dict[str, Any], *, add_up: bool
     }
 
 
-def _is_error_row(row: Any) -> bool:
-    if not isinstance(row, dict):
-        return False
+def _error_row(row: Any, address: str) -> dict[str, Any] | None:
+    """What a node says of an error, bounded as if it were an own one; None for what is none."""
+    if not isinstance(row, Mapping):
+        return None
+    age_s, count = _number(row.get("age_s")), row.get("count")
     texts = all(isinstance(row.get(key), str) for key in ("method", "name", "message"))
-    count = row.get("count")
-    known = {"stack", "trace"} <= row.keys()
-    return texts and known and _number(row.get("age_s")) is not None and type(count) is int
+    if not texts or age_s is None or type(count) is not int or not 0 < count < 2**53:
+        return None
+    method, name, message = _key(row["method"], row)
+    return {
+        "method": method,
+        "node": address,
+        "age_s": age_s,
+        "name": name,
+        "message": message,
+        "stack": _text(row.get("stack"), _LONGEST_STACK),
+        "trace": _text(row.get("trace"), _LONGEST_TRACE),
+        "count": count,
+    }
+
+
+def _text(value: Any, longest: int) -> str | None:
+    return value[:longest] if isinstance(value, str) and value else None
 
 
 def _number(value: Any) -> float | None:
+    """A number that can be a time; servers of other kinds may say anything."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number else None
+    return value if is_number and 0 <= value < 1e15 else None

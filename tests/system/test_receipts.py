@@ -99,14 +99,10 @@ def test_a_call_stopped_at_its_deadline_was_with_its_worker(direct: Client) -> N
     assert receipt.heap_bytes is None
 
 
-@pytest.mark.parametrize("isolation", ["context", "snapshot"])
-def test_a_node_that_dies_is_an_attempt_and_a_worker_that_dies_is_not(
-    servers: Servers, isolation: str
-) -> None:
+def test_a_node_that_dies_is_an_attempt_and_a_worker_that_dies_is_not(servers: Servers) -> None:
     script = servers.script(SCRIPT)
-    nodes = [
-        servers.node("-s", script, "--pool-size", 1, "--isolation", isolation) for _ in range(2)
-    ]
+    words = ("-s", script, "--pool-size", 1, "--isolation", "context")
+    nodes = [servers.node(*words) for _ in range(2)]
     orchestrator = servers.orchestrator(*nodes)
     with Client(orchestrator.address, timeout=30) as client:
         future = client.submit("sleep", {"ms": 700}, receipt=True)
@@ -127,16 +123,15 @@ def test_a_node_that_dies_is_an_attempt_and_a_worker_that_dies_is_not(
         assert receipt.wire_ms is not None
         (row,) = [row for row in client.call("_recent")["slowest"] if row["method"] == "sleep"]
         assert (row["attempts"], row["node"]) == (2, receipt.node)
-        if isolation == "context":
-            again = client.submit("spin", {"ms": 400}, receipt=True)
-            pid = poll_until(lambda: _busy_worker(client, receipt.node), "a worker runs it")
-            os.kill(pid, signal.SIGKILL)
-            assert again.result(20) == 400
-            assert again.receipt is not None
-            assert again.receipt.attempts == 1
-            with Client(receipt.node) as survivor:
-                own = survivor.call("_recent")["slowest"]
-            assert [row["attempts"] for row in own if row["method"] == "spin"] == [2]
+        again = client.submit("spin", {"ms": 400}, receipt=True)
+        pid = poll_until(lambda: _busy_worker(client, receipt.node), "a worker runs it")
+        os.kill(pid, signal.SIGKILL)
+        assert again.result(20) == 400
+        assert again.receipt is not None
+        assert again.receipt.attempts == 1
+        with Client(receipt.node) as survivor:
+            own = survivor.call("_recent")["slowest"]
+        assert [row["attempts"] for row in own if row["method"] == "spin"] == [2]
 
 
 def _busy_worker(client: Client, node: str) -> int | None:

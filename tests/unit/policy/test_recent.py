@@ -189,6 +189,39 @@ def test_errors_of_nodes_are_merged_without_counting_twice():
     ]
 
 
-@pytest.mark.parametrize("junk", [5, {}, {"method": "f"}, {"method": 1, "name": 1, "message": 1}])
+SANE = {
+    "method": "f", "node": "n", "age_s": 1.0, "name": "E", "message": "m", "stack": "s",
+    "trace": "t", "count": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        5,
+        {},
+        {**SANE, "method": 1},
+        {**SANE, "age_s": float("nan")},
+        {**SANE, "age_s": -1.0},
+        {**SANE, "count": -5},
+        {**SANE, "count": True},
+    ],
+)
 def test_rows_of_nodes_that_make_no_sense_are_left_out(junk):
+    assert merged([], {"n": [SANE]}) == [SANE]
     assert merged([], {"n": [junk]}) == []
+
+
+def test_rows_of_nodes_are_bounded_like_own_ones():
+    odd = {**SANE, "message": "m" * 9000, "stack": 5, "trace": {"a": 1}, "more": "x" * 9000}
+    (row,) = merged([], {"n": [odd]})
+    assert row == {**SANE, "message": "m" * 500, "stack": None, "trace": None}
+    rows = [{**SANE, "message": str(n)} for n in range(500)]
+    assert len(merged([], {"n": rows, "m": rows})) == 50
+
+
+def test_parts_that_make_no_sense_are_not_known():
+    told = {**row_of(0.040, id=7, run_ms=float("nan"), queue_ms=-1.0), "context_ms": "x"}
+    (row,) = joined([row_of(0.042, id=7)], {"n": [told]})
+    assert (row["run_ms"], row["queue_ms"], row["context_ms"]) == (None, None, None)
+    assert row["wire_ms"] == 2.0
