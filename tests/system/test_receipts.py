@@ -105,7 +105,7 @@ def test_a_node_that_dies_is_an_attempt_and_a_worker_that_dies_is_not(servers: S
     nodes = [servers.node(*words) for _ in range(2)]
     orchestrator = servers.orchestrator(*nodes)
     with Client(orchestrator.address, timeout=30) as client:
-        future = client.submit("sleep", {"ms": 700}, receipt=True)
+        future = client.submit("sleep", {"ms": 1200}, receipt=True)
 
         def at() -> RunningServer | None:
             for row, node in zip(client.info()["nodes"], nodes, strict=True):
@@ -123,10 +123,10 @@ def test_a_node_that_dies_is_an_attempt_and_a_worker_that_dies_is_not(servers: S
         assert receipt.wire_ms is not None
         (row,) = [row for row in client.call("_recent")["slowest"] if row["method"] == "sleep"]
         assert (row["attempts"], row["node"]) == (2, receipt.node)
-        again = client.submit("spin", {"ms": 400}, receipt=True)
+        again = client.submit("spin", {"ms": 1000}, receipt=True)
         pid = poll_until(lambda: _busy_worker(client, receipt.node), "a worker runs it")
         os.kill(pid, signal.SIGKILL)
-        assert again.result(20) == 400
+        assert again.result(20) == 1000
         assert again.receipt is not None
         assert again.receipt.attempts == 1
         with Client(receipt.node) as survivor:
