@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import threading
@@ -66,7 +67,7 @@ def cluster(running: Cluster) -> Iterator[Cluster]:
 
 
 def test_a_deployment_under_load_loses_nothing_and_switches_for_good(cluster: Cluster) -> None:
-    seen: list[int] = []
+    seen: set[tuple[int, str]] = set()
     stop = threading.Event()
 
     def load() -> None:
@@ -74,7 +75,8 @@ def test_a_deployment_under_load_loses_nothing_and_switches_for_good(cluster: Cl
             items: Iterator[dict[str, int]] = (
                 {} for _ in itertools.takewhile(lambda _: not stop.is_set(), itertools.count())
             )
-            seen.extend(client.map("version", items, concurrency=16))
+            for reply in client.map("version", items, concurrency=16, receipt=True):
+                seen.add((reply.result, reply.receipt.script))
 
     caller = threading.Thread(target=load)
     caller.start()
@@ -88,7 +90,8 @@ def test_a_deployment_under_load_loses_nothing_and_switches_for_good(cluster: Cl
         assert done.returncode == 0, done.stderr
         assert slow.result(20) == 1
     assert "2 functions: loaded by all, served by 2 of 2 nodes" in done.stdout
-    assert set(seen) == {1, 2}
+    hashes = [hashlib.sha256(version(number).encode()).hexdigest()[:8] for number in (1, 2)]
+    assert seen == {(1, f"rules.js@{hashes[0]}"), (2, f"rules.js@{hashes[1]}")}
     assert set(after) == {2}
     assert len(cluster.releases()) == 1
 
