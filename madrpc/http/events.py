@@ -7,6 +7,7 @@ last five minutes are there for who opens the page because something just went w
 from __future__ import annotations
 
 import logging
+import math
 import platform
 import time
 from collections import deque
@@ -96,7 +97,7 @@ class Events:
         self._monitor = Monitor(_WINDOW_S)
         self._about: dict[str, Any] = {}
         self._revision: Any = None
-        self._sampled_at = self._recent_at = -_HISTORY_S
+        self._sampled_at = self._recent_at = -math.inf
         self._view: bytes = b""
         self._recent: bytes = b""
         self._is_ended = False
@@ -136,7 +137,7 @@ class Events:
                     stream.put(data)
         else:
             self._monitor = Monitor(_WINDOW_S)
-            self._recent_at = -_HISTORY_S
+            self._recent_at = -math.inf
             self._wake.set()
         self._viewers.add(stream)
         return stream

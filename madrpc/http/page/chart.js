@@ -20,7 +20,7 @@ class Chart {
     this.least = least;
     this.title = title;
     this.when = element("span");
-    const list = element("dl", series.length > 2 ? { class: "several" } : {});
+    const list = element("dl", { class: series.length > 2 ? "several" : "few" });
     this.values = series.map(each => {
       const value = element("dd", { text: NOTHING });
       list.append(element("div", { class: `ink-${each.ink}` }, element("dt", { text: each.label }), value));

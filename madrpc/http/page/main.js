@@ -26,7 +26,7 @@ const charts = new Charts(byId("charts"), [
 ]);
 const form = new CallForm(wasGiven => askForToken(wasGiven));
 const nodes = new Table(byId("nodes"), {
-  columns: nodeColumns(), key: row => row.address, sortBy: 0, descending: false, name: "nodes",
+  columns: nodeColumns(), key: row => row.address, sortBy: 1, descending: false, name: "nodes",
   none: "No nodes yet. Start one with: madrpc node -s SCRIPT.js --orchestrator ADDRESS",
 });
 const methods = new Table(byId("methods"), {

@@ -37,9 +37,9 @@ function slowCall(call, longest) {
     bar.append(part);
   }
   const more = element("span", { class: "more" });
-  const facts = [call.node, call.attempts > 1 ? `${call.attempts} attempts` : null, call.age_s === null ? null : `${span(call.age_s)} ago`];
+  const facts = [call.attempts > 1 ? `${call.attempts} attempts` : null, call.age_s === null ? null : `${span(call.age_s)} ago`];
   if (call.outcome && call.outcome !== "ok") more.append(element("span", { class: "bad", text: call.outcome }), " · ");
-  more.append(facts.filter(Boolean).join(" · "));
+  more.append(element("bdi", { text: call.node ?? "" }), ...facts.filter(Boolean).map(fact => ` · ${fact}`));
   if (call.trace) more.title = `trace ${call.trace}`;
   const name = element("span", { class: "name", text: call.method ?? NOTHING, title: call.method ?? "" });
   return element("li", {}, name, total, bar, more);
@@ -75,7 +75,8 @@ class Errors {
 
   #made(error) {
     const what = element("span", { class: "what" },
-      element("code", { text: error.method ?? NOTHING }), " ", element("b", { text: error.name ?? "Error" }), " ", error.message ?? "");
+      element("code", {}, element("bdi", { text: error.method ?? NOTHING })), " ",
+      element("b", {}, element("bdi", { text: error.name ?? "Error" })), " ", element("bdi", { text: error.message ?? "" }));
     const more = element("span", { class: "more" });
     const stack = element("pre", { tabindex: "0", text: error.stack || "This error has no stack." });
     const trace = error.trace ? [element("p", { class: "more", text: `trace ${error.trace}` })] : [];

@@ -2,8 +2,9 @@
 // A table that is sorted, filtered and kept up to date without being built anew.
 
 /**
- * Columns are {label, of(row), show(row), title, left, ink(row), fill(cell, row)}: `of` is what is
- * sorted by and goes into the CSV, `show` the text, `fill` puts more than text into a cell.
+ * Columns are {label, of(row), show(row), title, left, order(row), ink(row), fill(cell, row), isRare}:
+ * `of` is the value, for sorting and the CSV; `order` sorts otherwise; `show` is the text; `fill` puts
+ * more than text into a cell; `isRare` hides the column while no row has a value.
  */
 class Table {
   constructor(root, { columns, key, sortBy, descending, name, none }) {
@@ -68,7 +69,8 @@ class Table {
     const rows = wanted ? this.rows.filter(row => this.#words(row).includes(wanted)) : [...this.rows];
     const { column, descending } = this.sorted;
     const sign = descending ? -1 : 1;
-    return rows.sort((a, b) => sign * compare(column.of(a), column.of(b), sign) || compare(this.key(a), this.key(b), 1));
+    const value = column.order ?? column.of;
+    return rows.sort((a, b) => sign * compare(value(a), value(b), sign) || compare(this.key(a), this.key(b), 1));
   }
 
   #words(row) {
@@ -79,11 +81,14 @@ class Table {
   render(isAsked) {
     let rows = this.shown();
     if (this.isHeld && !isAsked) rows = this.#inPlace(rows);
+    this.columns.forEach((column, index) => {
+      this.heads[index].hidden = Boolean(column.isRare) && !this.rows.some(row => column.of(row));
+    });
     const seen = new Map();
     for (const row of rows) {
       const shown = this.known.get(this.key(row)) ?? this.#newRow();
       seen.set(this.key(row), shown);
-      this.columns.forEach((column, index) => this.#fill(shown.cells[index], column, row));
+      this.columns.forEach((column, index) => this.#fill(shown.cells[index], column, row, this.heads[index].hidden));
     }
     const order = [...seen.values()].map(shown => shown.root);
     const children = this.body.children;
@@ -111,7 +116,8 @@ class Table {
     return { root: element("tr", {}, ...cells), cells };
   }
 
-  #fill(cell, column, row) {
+  #fill(cell, column, row, isHidden) {
+    cell.hidden = isHidden;
     if (column.fill) return column.fill(cell, row);
     const text = column.show ? column.show(row) : String(column.of(row) ?? NOTHING);
     setText(cell, text);
@@ -147,12 +153,13 @@ function csvCell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+const inOrder = new Intl.Collator("en", { numeric: true });
+
 /** Order of two values; what is not known comes last either way. */
 function compare(a, b, sign) {
   const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
   if (noA || noB) return sign * (noA - noB);
-  if (typeof a === "string") return a < b ? -1 : a > b ? 1 : 0;
-  return a - b;
+  return typeof a === "string" ? inOrder.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0) : a - b;
 }
 
 const STATES = ["down", "ejected", "suspect", "probing", "draining", "degraded", "connecting", "leaving", "up"];
@@ -161,7 +168,7 @@ function nodeColumns() {
   const short = row => row.scripts.map(([name, sha]) => `${name}@${sha.slice(0, 8)}`).join(" ");
   return [
     { label: "Node", csv: "node", of: row => row.address, left: true },
-    { label: "State", csv: "state", of: row => row.state, left: true, fill: stateCell },
+    { label: "State", csv: "state", of: row => row.state, order: row => STATES.indexOf(row.state), left: true, fill: stateCell },
     { label: "Workers", csv: "workers_busy", title: "Busy of all; a worker is a process that runs one function at a time", of: row => (row.answers ? row.busy : null), fill: workersCell },
     { label: "CPU", csv: "cpu_percent", title: "Of one core; two busy cores are 200 %", of: row => row.cpu_percent, show: row => (row.cpu_percent === null ? NOTHING : `${row.cpu_percent.toFixed(0)} %`) },
     { label: "Memory", csv: "rss_bytes", of: row => row.rss_bytes, show: row => bytes(row.rss_bytes) },
@@ -171,7 +178,7 @@ function nodeColumns() {
     { label: "Errors", csv: "errors", title: "Since the node started", of: row => row.errors, show: row => decimal(row.errors), ink: row => (row.errors ? "bad" : "") },
     { label: "Up for", csv: "uptime_s", of: row => row.uptime_s, show: row => span(row.uptime_s) },
     { label: "Scripts", csv: "scripts", of: short, left: true },
-    { label: "Engine", csv: "engine", of: row => row.engine || null, left: true, show: row => row.engine || NOTHING },
+    { label: "Engine", csv: "engine", of: row => row.engine || null, left: true, show: row => row.engine || NOTHING, isRare: true },
   ];
 }
 
