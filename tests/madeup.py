@@ -11,6 +11,7 @@ import math
 import random
 import sys
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +40,9 @@ HOSTILE = [
 ]
 VERBS = ("price", "simulate", "validate", "score", "rank", "convert", "estimate", "parse")
 NOUNS = ("order", "path", "rule", "curve", "invoice", "portfolio", "route", "formula")
-STACK = "RangeError: rate is 1.7, must be below 1\n    at discount (rules.js:42:11)\n    at price_order (rules.js:88:20)"
+STACK = """RangeError: rate is 1.7, must be below 1
+    at discount (rules.js:42:11)
+    at price_order (rules.js:88:20)"""
 
 
 class MadeUp:
@@ -76,7 +79,8 @@ class MadeUp:
         return {
             "role": "orchestrator", "state": self.state, "revision": "1", "uptime_s": up_s,
             **self._figures(up_s, 0, 400 * len(nodes)), "retries": 3, "waiting": 0,
-            "in_flight": int(12 + 6 * math.sin(up_s / 20)), "queued": int(2 + 2 * math.sin(up_s / 9)),
+            "in_flight": int(12 + 6 * math.sin(up_s / 20)),
+            "queued": int(2 + 2 * math.sin(up_s / 9)),
             "workers": {"size": 8 * len(nodes), "ready": 8 * len(nodes), "busy": 5 * len(nodes),
                         "parked": 0, "restarts": 0},
             "nodes": nodes, "methods": methods,
@@ -91,9 +95,7 @@ class MadeUp:
             total = 900.0 / (n + 1.5)
             cuts = sorted(pick.random() for _ in range(4))
             edges = [0.0, *cuts, 1.0]
-            queue, context, run, parked, wire = (
-                total * (b - a) for a, b in zip(edges, edges[1:], strict=False)
-            )
+            queue, context, run, parked, wire = (total * (b - a) for a, b in pairwise(edges))
             slowest.append({
                 "method": self._names[n], "node": self._nodes[n % len(self._nodes)],
                 "age_s": 7.0 * n + 3, "total_ms": total, "queue_ms": queue, "context_ms": context,
@@ -136,7 +138,8 @@ class MadeUp:
         figures = None
         if state != "down":
             figures = {
-                **self._figures(up_s, n, 420), "uptime_s": up_s, "queued": n % 3, "rss_bytes": (190 + n) * 2**20,
+                **self._figures(up_s, n, 420), "uptime_s": up_s, "queued": n % 3,
+                "rss_bytes": (190 + n) * 2**20,
                 "cpu_seconds": (4 + n % 4) * up_s * 0.9,
                 "workers": {"size": 8, "ready": 8, "busy": 3 + n % 6, "parked": 0, "restarts": 0},
             }  # fmt: skip

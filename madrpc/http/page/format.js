@@ -52,6 +52,13 @@ function span(seconds) {
   return minutes ? `${minutes} m ${String(whole % 60).padStart(2, "0")} s` : `${whole} s`;
 }
 
+/** How long ago something was, in one unit. */
+function age(seconds) {
+  if (seconds === null || seconds === undefined) return null;
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([each]) => seconds >= each) ?? [1, "s"];
+  return `${Math.floor(Math.max(0, seconds) / size)} ${unit} ago`;
+}
+
 /** The smallest of 1, 2, 5, 10, 20, ... that is not below the value. */
 function niceCeiling(value) {
   const power = 10 ** Math.floor(Math.log10(value));

@@ -37,7 +37,7 @@ function slowCall(call, longest) {
     bar.append(part);
   }
   const more = element("span", { class: "more" });
-  const facts = [call.attempts > 1 ? `${call.attempts} attempts` : null, call.age_s === null ? null : `${span(call.age_s)} ago`];
+  const facts = [call.attempts > 1 ? `${call.attempts} attempts` : null, age(call.age_s)];
   if (call.outcome && call.outcome !== "ok") more.append(element("span", { class: "bad", text: call.outcome }), " · ");
   more.append(element("bdi", { text: call.node ?? "" }), ...facts.filter(Boolean).map(fact => ` · ${fact}`));
   if (call.trace) more.title = `trace ${call.trace}`;
@@ -85,7 +85,6 @@ class Errors {
 
   #facts(error) {
     const count = error.count > 1 ? `${decimal(error.count)} times` : null;
-    const age = error.age_s === null || error.age_s === undefined ? null : `${span(error.age_s)} ago`;
-    return [count, age, error.node].filter(Boolean).join(" · ");
+    return [count, age(error.age_s), error.node].filter(Boolean).join(" · ");
   }
 }
