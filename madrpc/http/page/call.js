@@ -97,13 +97,9 @@ class CallForm {
   }
 
   #failed({ message, data }, start) {
-    const { name, stack, data: inner, ...rest } = data ?? {};
-    const details = inner ?? rest;
-    const { stack: innerStack, ...others } = details ?? {};
-    const trace = stack ?? innerStack;
-    delete others.retryable;
-    const extra = Object.keys(others).length ? `\n\n${JSON.stringify(others, null, 2)}` : "";
-    this.#show(name ?? "Error", `${message}${trace ? `\n\n${trace}` : ""}${extra}`, start, false);
+    const { stack, name: _name, message: _message, ...others } = data?.data ?? {};
+    const extra = Object.keys(others).length ? JSON.stringify(others, null, 2) : null;
+    this.#show(data?.name ?? "Error", [message, stack, extra].filter(Boolean).join("\n"), start, false);
   }
 
   #resultText(text, answer) {

@@ -88,7 +88,7 @@ class Chart {
       const x = WIDTH * (1 - (now - point.at) / SPAN_MS);
       runs.at(-1).push([x.toFixed(1), (HEIGHT * (1 - value / top)).toFixed(1)]);
     }
-    const stroke = runs.map(run => `M${run.map(pair => pair.join(" ")).join("L")}${run.length === 1 ? "h0.1" : ""}`).join("");
+    const stroke = runs.map(run => `M${run.map(pair => pair.join(" ")).join("L")}${run.length === 1 ? "h1.5" : ""}`).join("");
     const area = runs.map(run => `M${run[0][0]} ${HEIGHT}L${run.map(pair => pair.join(" ")).join("L")}L${run.at(-1)[0]} ${HEIGHT}Z`).join("");
     return { stroke, area };
   }

@@ -52,6 +52,11 @@ function span(seconds) {
   return minutes ? `${minutes} m ${String(whole % 60).padStart(2, "0")} s` : `${whole} s`;
 }
 
+/** A number of things: 1 call, 12.3k calls. */
+function counted(value, one, many) {
+  return `${decimal(value)} ${value === 1 ? one : many}`;
+}
+
 /** How long ago something was, in one unit. */
 function age(seconds) {
   if (seconds === null || seconds === undefined) return null;

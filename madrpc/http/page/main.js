@@ -3,7 +3,7 @@
 
 const share = point => (point.calls_per_s ? Math.min(1, point.errors_per_s / point.calls_per_s) : point.calls_per_s === null ? null : 0);
 const figure = field => point => point[field];
-const page = { hello: null, lostAt: null, retryAt: 0, reason: "" };
+const page = { hello: null, isLost: false, reason: "" };
 
 const charts = new Charts(byId("charts"), [
   { title: "Throughput", format: decimal, least: 5, series: [{ label: "calls/s", ink: "blue", of: figure("calls_per_s"), filled: true }] },
@@ -59,20 +59,21 @@ const stream = new Stream({
   end(told) {
     page.reason = `the server is ${told.reason}`;
   },
-  lost(reason, waitMs) {
-    page.lostAt ??= performance.now();
-    page.retryAt = performance.now() + waitMs;
-    page.reason ||= reason;
+  lost(reason) {
+    page.isLost = true;
     byId("link").dataset.link = "lost";
     setText(byId("link"), "no connection");
     document.body.classList.add("is-lost");
-    showLost();
+    setText(byId("state"), "unreachable");
+    byId("state").dataset.state = "down";
+    showLost(page.reason || reason);
+    page.reason = "";
   },
   denied: askForToken,
 });
 
 function connected() {
-  page.lostAt = null;
+  page.isLost = false;
   page.reason = "";
   byId("link").dataset.link = "live";
   setText(byId("link"), "live");
@@ -83,9 +84,9 @@ function connected() {
 }
 
 /** Said once when it happens; the words do not change each second, or a screen reader would not stop. */
-function showLost() {
+function showLost(reason) {
   byId("banner").hidden = false;
-  setText(byId("banner"), `No connection to the server: ${page.reason}. The figures are the last ones; this page comes back by itself.`);
+  setText(byId("banner"), `No connection to the server: ${reason}. The figures are the last ones; this page comes back by itself.`);
 }
 
 function showServer(told) {
@@ -97,7 +98,7 @@ function showServer(told) {
   const up = told.role === "orchestrator" ? `${told.nodes.rows.filter(row => row[1] === "up").length}/${told.nodes.rows.length} nodes up` : null;
   const facts = [
     told.role, host && `on ${host}`, up, `${told.workers.busy}/${told.workers.size} workers busy`, `up for ${span(told.uptime_s)}`,
-    `${decimal(told.calls)} calls`, told.retries ? `${decimal(told.retries)} retries` : null,
+    counted(told.calls, "call", "calls"), told.retries ? counted(told.retries, "retry", "retries") : null,
     isolation && `isolation ${isolation}`, sandbox && `sandbox ${sandbox}`, balance, version && `v${version}`,
   ];
   setText(byId("meta"), facts.filter(Boolean).join(" · "));
@@ -145,5 +146,5 @@ theme.addEventListener("change", () => {
   localStorage.setItem("madrpc-theme", theme.value);
 });
 
-setInterval(() => page.lostAt !== null && charts.draw(), 1000);
+setInterval(() => page.isLost && charts.draw(), 1000);
 stream.connect();

@@ -37,7 +37,7 @@ function slowCall(call, longest) {
     bar.append(part);
   }
   const more = element("span", { class: "more" });
-  const facts = [call.attempts > 1 ? `${call.attempts} attempts` : null, age(call.age_s)];
+  const facts = [call.attempts > 1 ? `${decimal(call.attempts)} attempts` : null, age(call.age_s)];
   if (call.outcome && call.outcome !== "ok") more.append(element("span", { class: "bad", text: call.outcome }), " · ");
   more.append(element("bdi", { text: call.node ?? "" }), ...facts.filter(Boolean).map(fact => ` · ${fact}`));
   if (call.trace) more.title = `trace ${call.trace}`;

@@ -13,7 +13,7 @@ const token = {
   headers: () => (token.get() ? { Authorization: `Bearer ${token.get()}` } : {}),
 };
 
-/** Keeps the connection; `on` has a function for each event, and lost(reason, waitMs), denied(). */
+/** Keeps the connection; `on` has a function for each event, and lost(reason), denied(). */
 class Stream {
   #on;
   #abort = null;
@@ -33,7 +33,7 @@ class Stream {
     clearTimeout(this.#timer);
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
-    let reason = "the connection was closed";
+    let reason = "it cannot be reached";
     try {
       const reply = await fetch("/events", { headers: token.headers(), signal: abort.signal, cache: "no-store" });
       if (reply.status === 401) {
@@ -41,6 +41,7 @@ class Stream {
         return this.#on.denied(token.get() !== "");
       }
       if (!reply.ok) throw new Error((await reply.text()).trim() || `status ${reply.status}`);
+      reason = "the connection was closed";
       await this.#read(reply.body);
     } catch (error) {
       if (error.name !== "TypeError") reason = error.message;
@@ -48,7 +49,7 @@ class Stream {
     clearTimeout(this.#watchdog);
     if (this.#abort !== abort || this.#isHidden) return;
     this.#abort = null;
-    this.#on.lost(reason, this.#wait);
+    this.#on.lost(reason);
     this.#timer = setTimeout(() => this.connect(), this.#wait);
     this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
   }

@@ -214,7 +214,7 @@ function methodColumns(choose) {
     ms("p50", "p50_ms", "Half of the calls of the last seconds took no longer"),
     ms("p95", "p95_ms", "95 of 100 calls took no longer"),
     ms("p99", "p99_ms", "99 of 100 calls took no longer"),
-    ms("Slowest", "max_ms", "Since the server started"),
+    { label: "Slowest", csv: "max_ms", title: "Since the server started", of: row => (row.calls ? row.max_ms : null), show: row => milliseconds(row.calls ? row.max_ms : null) },
     { label: "Calls", csv: "calls", title: "Since the server started", of: row => row.calls, show: row => decimal(row.calls) },
     { label: "Errors/s", csv: "errors_per_s", of: row => row.errors_per_s, show: row => decimal(row.errors_per_s), ink: row => (row.errors_per_s ? "bad" : "") },
     { label: "Errors", csv: "errors", title: "Since the server started", of: row => row.errors, show: row => decimal(row.errors), ink: row => (row.errors ? "bad" : "") },
