@@ -60,8 +60,9 @@ function counted(value, one, many) {
 /** How long ago something was, in one unit. */
 function age(seconds) {
   if (seconds === null || seconds === undefined) return null;
-  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([each]) => seconds >= each) ?? [1, "s"];
-  return `${Math.floor(Math.max(0, seconds) / size)} ${unit} ago`;
+  if (seconds < 1) return "just now";
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([each]) => seconds >= each);
+  return `${Math.floor(seconds / size)} ${unit} ago`;
 }
 
 /** The smallest of 1, 2, 5, 10, 20, ... that is not below the value. */

@@ -36,6 +36,12 @@ function slowCall(call, longest) {
     part.style.setProperty("--part", `${((100 * call[field]) / longest).toFixed(2)}%`);
     bar.append(part);
   }
+  const untold = (call.total_ms ?? 0) - told.reduce((sum, [field]) => sum + call[field], 0);
+  if (untold > 0.01 * longest) {
+    const part = element("span", { class: "untold" });
+    part.style.setProperty("--part", `${((100 * untold) / longest).toFixed(2)}%`);
+    bar.append(part);
+  }
   const more = element("span", { class: "more" });
   const facts = [call.attempts > 1 ? `${decimal(call.attempts)} attempts` : null, age(call.age_s)];
   if (call.outcome && call.outcome !== "ok") more.append(element("span", { class: "bad", text: call.outcome }), " · ");
