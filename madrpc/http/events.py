@@ -113,6 +113,8 @@ class Events:
 
     def stop(self, reason: str) -> None:
         """End every stream and take no more viewers."""
+        if self._is_ended:
+            return
         self._is_ended = True
         last = event("end", {"reason": reason})
         for viewer in self._viewers:

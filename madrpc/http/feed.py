@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 from madrpc.policy.readings import Flow, MethodRow, NodeRow, View
@@ -33,8 +34,13 @@ _MOST_TEXT = 4096
 
 
 def event(name: str, data: Mapping[str, Any]) -> bytes:
-    """One event of a stream."""
-    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+    """One event of a stream.
+
+    Raises:
+        ValueError: a figure is no number that JSON has.
+    """
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return f"event: {name}\ndata: {text}\n\n".encode()
 
 
 def point(t: float, flow: Flow, in_flight: int, queued: int) -> list[float | None]:
@@ -114,4 +120,4 @@ def _clipped(value: Any) -> Any:
 
 def _short(value: float | None) -> float | None:
     """The figure without digits that nobody reads."""
-    return None if value is None else float(f"{value:.4g}")
+    return None if value is None or not isfinite(value) else float(f"{value:.4g}")

@@ -86,6 +86,8 @@ class StrictHandler(WSGIHandler):  # type: ignore[misc]
     """One connection of the gevent server, with deadlines and limits."""
 
     MessageClass = staticmethod(_strict_headers)
+    #: A reader that has stopped reading is as gone as one that has closed.
+    ignored_socket_errors = (*WSGIHandler.ignored_socket_errors, "timed out")
 
     def __init__(self, sock: Any, *args: Any, **settings: Any) -> None:
         sock.settimeout(_SEND_S)

@@ -139,11 +139,12 @@ function setTheme(theme) {
   else delete document.documentElement.dataset.theme;
 }
 const theme = byId("theme");
-theme.value = localStorage.getItem("madrpc-theme") ?? "";
+const store = storeOf("localStorage");
+theme.value = store.getItem("madrpc-theme") ?? "";
 setTheme(theme.value);
 theme.addEventListener("change", () => {
   setTheme(theme.value);
-  localStorage.setItem("madrpc-theme", theme.value);
+  store.setItem("madrpc-theme", theme.value);
 });
 
 setInterval(() => page.isLost && charts.draw(), 1000);

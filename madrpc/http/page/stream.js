@@ -7,9 +7,20 @@ const HIDDEN_MS = 60000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 5000;
 
+/** The browser's store, or one that lasts as long as the page where the browser forbids its own. */
+function storeOf(kind) {
+  try {
+    return window[kind];
+  } catch {
+    const kept = new Map();
+    return { getItem: key => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: key => kept.delete(key) };
+  }
+}
+
+const tabStore = storeOf("sessionStorage");
 const token = {
-  get: () => sessionStorage.getItem(TOKEN_KEY) ?? "",
-  set: value => (value ? sessionStorage.setItem(TOKEN_KEY, value) : sessionStorage.removeItem(TOKEN_KEY)),
+  get: () => tabStore.getItem(TOKEN_KEY) ?? "",
+  set: value => (value ? tabStore.setItem(TOKEN_KEY, value) : tabStore.removeItem(TOKEN_KEY)),
   headers: () => (token.get() ? { Authorization: `Bearer ${token.get()}` } : {}),
 };
 
@@ -71,7 +82,11 @@ class Stream {
     const found = /^event: (\w+)\ndata: (.*)$/.exec(text);
     if (!found) return;
     if (found[1] === "hello") this.#wait = FIRST_WAIT_MS;
-    this.#on[found[1]]?.(JSON.parse(found[2]));
+    try {
+      this.#on[found[1]]?.(JSON.parse(found[2]));
+    } catch (error) {
+      console.error(error); // One part that cannot be shown is no reason to leave the server.
+    }
   }
 
   /** A server that says nothing for long is as good as gone. */
