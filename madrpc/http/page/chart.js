@@ -64,7 +64,7 @@ class Chart {
 
   /** Draw the points, which are in order of their time `at` in milliseconds. */
   draw(points, now, ago) {
-    const shown = points.filter(point => point.at >= now - SPAN_MS - 1000);
+    const shown = points.filter(point => point.at >= now - SPAN_MS);
     let highest = this.least;
     for (const point of shown) for (const each of this.series) highest = Math.max(highest, each.of(point) ?? 0);
     const top = niceCeiling(highest);
