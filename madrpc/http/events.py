@@ -35,7 +35,7 @@ _RECENT_S = 3.0
 _MOST_WAITING = 8
 _SILENCE_S = 15.0
 _FULL = {"nodes": "brief", "durations": True, "processes": False}
-_BRIEF = {"nodes": False, "methods": False, "durations": True, "usage": False}
+_BRIEF = {"nodes": False, "methods": False, "durations": False, "usage": False}
 _TOLD = ("role", "address", "version", "isolation", "sandbox", "balance")
 
 _now = time.monotonic
@@ -169,7 +169,7 @@ class Events:
             self._wake.clear()
             # Who comes and goes quickly must not make it sample more often.
             gevent.sleep(max(0.0, min(self._sampled_at + _INTERVAL_S / 2, due) - _now()))
-            due = max(due + _INTERVAL_S, _now()) if _now() >= due else _now() + _INTERVAL_S
+            due = max(min(due, _now()) + _INTERVAL_S, _now())
             try:
                 self._sample()
                 self._complained = False
@@ -181,7 +181,7 @@ class Events:
     def _sample(self) -> None:
         self._sampled_at = _now()
         if not self._viewers:
-            self._add_point(self._server.counts(_BRIEF))
+            self._add_point(self._brief())
             return
         answer = self._server.counts(_FULL)
         added = self._add_point(answer)
@@ -192,6 +192,14 @@ class Events:
             self._recent_at = _now()
             self._recent = event("recent", recent_data(self._server.recent()))
             self._tell(self._recent)
+
+    def _brief(self) -> dict[str, Any]:
+        """Enough for a point; durations are only added up if there were calls."""
+        answer = self._server.counts(_BRIEF)
+        last = self._last
+        if last is not None and last.durations is not None and answer["calls"] == last.calls:
+            return {**answer, "durations": last.durations}
+        return self._server.counts({**_BRIEF, "durations": True})
 
     def _add_point(self, answer: dict[str, Any]) -> list[float | None]:
         counts = counts_of(answer, _now())
