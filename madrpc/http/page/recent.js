@@ -29,15 +29,17 @@ function showSlowest(list, empty, calls) {
 function slowCall(call, longest) {
   const total = element("span", { class: "total", text: milliseconds(call.total_ms) });
   const told = PARTS.filter(([field]) => call[field]);
-  const words = told.map(([field, name]) => `${name} ${milliseconds(call[field])}`).join(", ") || "not told";
-  const bar = element("span", { class: "parts", role: "img", "aria-label": words, title: words });
+  const untold = (call.total_ms ?? 0) - told.reduce((sum, [field]) => sum + call[field], 0);
+  const isPartly = untold > 0.01 * longest;
+  const words = told.map(([field, name]) => `${name} ${milliseconds(call[field])}`);
+  if (isPartly) words.push(`not told ${milliseconds(untold)}`);
+  const bar = element("span", { class: "parts", role: "img", "aria-label": words.join(", "), title: words.join(", ") });
   for (const [field, , ink] of told) {
     const part = element("span", { class: `ink-${ink}` });
     part.style.setProperty("--part", `${((100 * call[field]) / longest).toFixed(2)}%`);
     bar.append(part);
   }
-  const untold = (call.total_ms ?? 0) - told.reduce((sum, [field]) => sum + call[field], 0);
-  if (untold > 0.01 * longest) {
+  if (isPartly) {
     const part = element("span", { class: "untold" });
     part.style.setProperty("--part", `${((100 * untold) / longest).toFixed(2)}%`);
     bar.append(part);
