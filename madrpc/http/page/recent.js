@@ -47,7 +47,8 @@ function slowCall(call, longest) {
   const more = element("span", { class: "more" });
   const facts = [call.attempts > 1 ? `${decimal(call.attempts)} attempts` : null, age(call.age_s)];
   if (call.outcome && call.outcome !== "ok") more.append(element("span", { class: "bad", text: call.outcome }), " · ");
-  more.append(element("bdi", { text: call.node ?? "" }), ...facts.filter(Boolean).map(fact => ` · ${fact}`));
+  if (call.node) more.append(element("bdi", { text: call.node }), " · ");
+  more.append(facts.filter(Boolean).join(" · "));
   if (call.trace) more.title = `trace ${call.trace}`;
   const name = element("span", { class: "name", text: call.method ?? NOTHING, title: call.method ?? "" });
   return element("li", {}, name, total, bar, more);
