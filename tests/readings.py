@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from madrpc.top.readings import Reading
+from madrpc.policy.readings import Reading
 
 SHA = "9c1e42a0" * 8
 

@@ -199,7 +199,7 @@ def add_http(parser: argparse.ArgumentParser) -> None:
         "--http",
         type=bind_address,
         metavar="HOST:PORT",
-        help="address to answer HTTP on: JSON-RPC 2.0, metrics and health; port 0 takes a free one",
+        help="address of the dashboard, JSON-RPC 2.0, metrics and health; port 0 takes a free one",
     )
 
 

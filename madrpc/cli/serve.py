@@ -197,7 +197,7 @@ def _serve(
             server.stop()
             print(f"madrpc: {bind_error(options.http, error)}", file=sys.stderr)
             return EXIT_USAGE
-    print(ready(address) + (f"  {http.url}" if http is not None else ""), flush=True)
+    print(ready(address) + (f"  dashboard {http.url}" if http is not None else ""), flush=True)
     manager.ready(server.summary)
     if manager:
         gevent.spawn(_report, server, manager)

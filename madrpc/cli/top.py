@@ -10,8 +10,8 @@ import sys
 from madrpc.cli.remote import client_of
 from madrpc.client.client import Client
 from madrpc.errors import InvalidRequest
+from madrpc.policy.readings import Reading
 from madrpc.top import plain
-from madrpc.top.readings import Reading
 from madrpc.top.source import ask
 
 __all__ = ["run_top"]

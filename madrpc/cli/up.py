@@ -50,7 +50,7 @@ def _announce(cluster: LocalCluster) -> None:
         f"workers {info['workers']}"
     )
     if cluster.url is not None:
-        print(f"HTTP on {cluster.url}  JSON-RPC at /rpc, metrics at /metrics")
+        print(f"dashboard {cluster.url}  JSON-RPC at /rpc, metrics at /metrics")
     for name in info["methods"]:
         print(f"  {name}")
     print(

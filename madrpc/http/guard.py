@@ -18,7 +18,7 @@ import gevent
 from gevent import socket
 from gevent.pywsgi import WSGIHandler
 
-__all__ = ["Refused", "StrictHandler", "check_origin", "check_token"]
+__all__ = ["Refused", "StrictHandler", "check_host", "check_origin", "check_token"]
 
 _IDLE_S = 75.0
 _HEADER_S = 10.0
@@ -86,6 +86,8 @@ class StrictHandler(WSGIHandler):  # type: ignore[misc]
     """One connection of the gevent server, with deadlines and limits."""
 
     MessageClass = staticmethod(_strict_headers)
+    #: A reader that has stopped reading is as gone as one that has closed.
+    ignored_socket_errors = (*WSGIHandler.ignored_socket_errors, "timed out")
 
     def __init__(self, sock: Any, *args: Any, **settings: Any) -> None:
         sock.settimeout(_SEND_S)
@@ -186,33 +188,51 @@ def check_token(environ: dict[str, Any], token: str | None) -> None:
         )
 
 
-def check_origin(environ: dict[str, Any], *, local: bool, guarded: bool) -> None:
+def check_host(environ: dict[str, Any], *, local: bool) -> str:
+    """The name under which this server was asked, in small letters and without the port.
+
+    Args:
+        environ: of the request.
+        local: the server listens on loopback; it then answers to no other name.
+
+    Raises:
+        Refused: 403.
+    """
+    host = environ.get("HTTP_HOST", "").lower()
+    name = str(host if host.endswith("]") else host.rpartition(":")[0] or host)
+    if local and name not in _LOCAL:
+        raise Refused(403, f"this server listens on loopback and is not {host[:100]!r}")
+    return name
+
+
+def check_origin(
+    environ: dict[str, Any], *, local: bool, guarded: bool, for_pages: bool = False
+) -> None:
     """Refuse what a page of another site sends.
 
     Args:
         environ: of the request.
         local: the server listens on loopback; it then answers to no other name.
         guarded: the server wants a token, which pages of other sites do not have.
+        for_pages: what is asked for is meant for pages, which send no Origin when they read.
 
     Raises:
         Refused: 403.
     """
-    host = environ.get("HTTP_HOST", "").lower()
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if local and name not in _LOCAL:
-        raise Refused(403, f"this server listens on loopback and is not {host[:100]!r}")
-    _check_name(environ, name, guarded=guarded)
+    name = check_host(environ, local=local)
     origin = environ.get("HTTP_ORIGIN")
-    own = f"{environ['wsgi.url_scheme']}://{host}"
+    if not guarded and (for_pages or origin is not None):
+        _check_name(name)
+    own = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '').lower()}"
     if origin is not None and origin.lower() != own:
         raise Refused(403, "pages of other sites may not call this server")
     if environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
         raise Refused(403, "pages of other sites may not call this server")
 
 
-def _check_name(environ: dict[str, Any], name: str, *, guarded: bool) -> None:
+def _check_name(name: str) -> None:
     """Refuse pages under a name that anybody may have pointed at this machine (DNS rebinding)."""
-    if guarded or "HTTP_ORIGIN" not in environ or ("." not in name and "[" not in name):
+    if "." not in name and "[" not in name:
         return
     if name in (*_LOCAL, platform.node().lower()) or name.endswith((".local", ".localhost")):
         return

@@ -1,4 +1,4 @@
-"""The HTTP port of a server: ``POST /rpc``, ``GET /metrics``, ``/livez``, ``/readyz``."""
+"""The HTTP port of a server: the dashboard, ``/rpc``, ``/metrics``, ``/livez``, ``/readyz``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import gevent
 import gevent.ssl
@@ -23,7 +23,15 @@ from madrpc.config import (
 )
 from madrpc.errors import MadrpcError
 from madrpc.http.calls import Exchange
-from madrpc.http.guard import Refused, StrictHandler, check_origin, check_token
+from madrpc.http.dashboard import page
+from madrpc.http.events import Events
+from madrpc.http.guard import (
+    Refused,
+    StrictHandler,
+    check_host,
+    check_origin,
+    check_token,
+)
 from madrpc.http.metrics import CONTENT_TYPE, Exposition
 from madrpc.links.connection import Handler
 from madrpc.links.listener import Listener
@@ -57,8 +65,16 @@ class Served(Handler, Protocol):
     def state(self) -> str: ...
     @property
     def stats(self) -> MethodTable: ...
-    def counts(self) -> dict[str, Any]: ...
+    def counts(self, args: dict[str, Any] | None = None) -> dict[str, Any]: ...
     def about(self) -> dict[str, Any]: ...
+    def recent(self) -> dict[str, Any]: ...
+
+
+class _Answer(NamedTuple):
+    status: str
+    kind: str
+    body: bytes | Iterable[bytes]
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class HttpServer:
@@ -77,6 +93,7 @@ class HttpServer:
         config = server.listener.config
         self._config = config
         self._metrics = Exposition(server)
+        self._events = Events(server)
         tls = config.security.tls
         self._tls = server_context(tls, gevent.ssl.SSLContext) if tls is not None else None
         self._local = bind.host in _LOOPBACK
@@ -114,66 +131,96 @@ class HttpServer:
             **settings,
         )
         self._wsgi.start()
+        self._events.start()
 
     def drain(self, timeout_s: float) -> None:
-        """Wait until the requests being served are answered."""
+        """End the streams, and wait until the requests being served are answered."""
+        self._events.stop("draining")
         give_up = time.monotonic() + timeout_s
         while self.in_flight and time.monotonic() < give_up:
             gevent.sleep(_DRAIN_POLL_S)
 
     def stop(self) -> None:
         """Close everything now."""
+        self._events.stop("stopped")
         if self._wsgi is not None:
             self._wsgi.stop(timeout=0)
 
     def _serve(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         self.in_flight += 1
         try:
-            status, kind, body, headers = self._route(environ)
+            answer = self._route(environ)
         except Refused as refusal:
             _leave_body(environ)
-            status, kind, body = (
-                refusal.status,
-                "text/plain; charset=utf-8",
-                f"{refusal}\n".encode(),
-            )
-            headers = [*refusal.headers, ("Connection", "close")]
-        else:
-            if self._server.state == "draining":
-                headers = [*headers, ("Connection", "close")]
+            answer = _text(refusal.status, str(refusal), *refusal.headers, ("Connection", "close"))
         finally:
             self.in_flight -= 1
-        fixed = [("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
-        if not status.startswith("204"):
-            fixed += [("Content-Type", kind), ("Content-Length", str(len(body)))]
-        start(status, fixed + headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+        if answer.kind:
+            headers["Content-Type"] = answer.kind
+            if isinstance(answer.body, bytes):
+                headers["Content-Length"] = str(len(answer.body))
+        if self._server.state == "draining":
+            headers["Connection"] = "close"
+        start(answer.status, list({**headers, **dict(answer.headers)}.items()))
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []
+        return [answer.body] if isinstance(answer.body, bytes) else answer.body
 
-    def _route(self, environ: dict[str, Any]) -> tuple[str, str, bytes, Headers]:
+    def _route(self, environ: dict[str, Any]) -> _Answer:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-        if path in ("/livez", "/readyz", "/healthz", "/metrics"):
+        read = {
+            "/": self._page,
+            "/events": self._watch,
+            "/metrics": self._expose,
+            "/livez": self._health,
+            "/readyz": self._health,
+            "/healthz": self._health,
+        }.get(path)
+        if read is not None:
             if method not in ("GET", "HEAD"):
                 raise Refused(405, f"{path} takes GET", Allow="GET, HEAD")
-            if path == "/metrics":
-                self._check(environ)
-                return "200 OK", CONTENT_TYPE, self._metrics.text(), []
-            state = self._server.state if path != "/livez" else "up"
-            status = "200 OK" if state == "up" else "503 Service Unavailable"
-            return status, "text/plain; charset=utf-8", f"{state}\n".encode(), []
+            return read(environ)
         if path != "/rpc":
-            raise Refused(404, "there are /rpc, /metrics, /livez and /readyz")
+            raise Refused(404, "there are /, /events, /rpc, /metrics, /livez and /readyz")
         if method != "POST":
             raise Refused(405, "/rpc takes POST", Allow="POST")
         self._check(environ)
         texts, is_batch, headers = self._rpc(environ)
         if not texts:
-            return "204 No Content", "", b"", headers
+            return _Answer("204 No Content", "", b"", tuple(headers))
         text = f"[{','.join(texts)}]" if is_batch else texts[0]
-        return "200 OK", "application/json", text.encode(), headers
+        return _Answer("200 OK", "application/json", text.encode(), tuple(headers))
 
-    def _check(self, environ: dict[str, Any]) -> None:
+    def _page(self, environ: dict[str, Any]) -> _Answer:
+        """It holds no secrets, so that it can ask for the token."""
+        check_host(environ, local=self._local)
+        shown = page()
+        if environ.get("HTTP_IF_NONE_MATCH") == shown.etag:
+            return _Answer("304 Not Modified", "", b"", shown.headers)
+        return _Answer("200 OK", "text/html; charset=utf-8", shown.body, shown.headers)
+
+    def _watch(self, environ: dict[str, Any]) -> _Answer:
+        self._check(environ, for_pages=True)
+        kind = "text/event-stream"
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return _Answer("200 OK", kind, b"")
+        # A connection that ends with the stream is the plainest for proxies.
+        headers = (("Connection", "close"), ("X-Accel-Buffering", "no"))
+        return _Answer("200 OK", kind, self._events.watch(), headers)
+
+    def _expose(self, environ: dict[str, Any]) -> _Answer:
+        self._check(environ)
+        return _Answer("200 OK", CONTENT_TYPE, self._metrics.text())
+
+    def _health(self, environ: dict[str, Any]) -> _Answer:
+        state = self._server.state if environ["PATH_INFO"] != "/livez" else "up"
+        return _text("200 OK" if state == "up" else "503 Service Unavailable", state)
+
+    def _check(self, environ: dict[str, Any], *, for_pages: bool = False) -> None:
         token = self._config.security.token
-        check_origin(environ, local=self._local, guarded=token is not None)
+        guarded = token is not None
+        check_origin(environ, local=self._local, guarded=guarded, for_pages=for_pages)
         check_token(environ, token)
 
     def _rpc(self, environ: dict[str, Any]) -> tuple[list[str], bool, Headers]:
@@ -234,6 +281,10 @@ class _Wsgi(WSGIServer):  # type: ignore[misc]
             return None
         with wrapped:
             return self.handle(wrapped, address)
+
+
+def _text(status: str, line: str, *headers: tuple[str, str]) -> _Answer:
+    return _Answer(status, "text/plain; charset=utf-8", f"{line}\n".encode(), headers)
 
 
 def _timeout_s(environ: dict[str, Any]) -> float:

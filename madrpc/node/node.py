@@ -277,9 +277,13 @@ class Node:
         """Calls by method."""
         return self._accounting.stats
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self, args: dict[str, Any] | None = None) -> dict[str, Any]:
         """What ``_metrics`` answers."""
-        return self._metrics({})
+        return self._metrics(args or {})
+
+    def recent(self) -> dict[str, Any]:
+        """The slowest calls of late and the last errors."""
+        return self._accounting.recent({})
 
     def about(self) -> dict[str, Any]:
         """What ``_info`` answers."""

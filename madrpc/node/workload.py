@@ -19,8 +19,10 @@ def with_usage(
     The CPU time of a process that ends goes over to its parent, so the sum never falls.
 
     Args:
-        args: ``processes`` False leaves out the rows of the workers.
+        args: ``processes`` False leaves out the rows of the workers, ``usage`` False adds nothing.
     """
+    if args.get("usage") is False:
+        return answer
     slots = pool.workers()
     rows = usage.workers(slots)
     for row in rows:

@@ -110,9 +110,13 @@ class Orchestrator:
         """Calls by method."""
         return self.forwarder.accounting.stats
 
-    def counts(self) -> dict[str, Any]:
-        """What ``_metrics`` answers, without asking the nodes."""
-        return self._metrics({"nodes": False})
+    def counts(self, args: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What ``_metrics`` answers; without arguments no node is asked."""
+        return self._metrics(args or {"nodes": False})
+
+    def recent(self) -> dict[str, Any]:
+        """The slowest calls of late and the last errors, of all nodes."""
+        return self._recent({})
 
     def about(self) -> dict[str, Any]:
         """What ``_info`` answers."""

@@ -21,9 +21,9 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from madrpc.client.client import Client
+from madrpc.policy.readings import MethodRow, Monitor, NodeRow, Reading, View
 from madrpc.top import summary, words
 from madrpc.top.grid import Grid, strip_of
-from madrpc.top.readings import MethodRow, Monitor, NodeRow, Reading, View
 from madrpc.top.screens import DetailsScreen, DrainScreen, HelpScreen, SortScreen
 from madrpc.top.source import Answered, Details, Event, Lost, Ordered, Source
 from madrpc.top.table import METHODS, NODES, Cell, Sorting

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 from madrpc.client.client import Client
 from madrpc.errors import MadrpcError
+from madrpc.policy.readings import Monitor, Reading, View
 from madrpc.top import summary, words
-from madrpc.top.readings import Monitor, Reading, View
 from madrpc.top.source import ask
 from madrpc.top.table import (
     METHODS,

@@ -13,8 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from madrpc.policy.readings import NodeRow
 from madrpc.top import words
-from madrpc.top.readings import NodeRow
 from madrpc.top.source import Details
 from madrpc.top.table import Sorting, Table
 

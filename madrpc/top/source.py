@@ -11,7 +11,7 @@ from typing import Any
 
 from madrpc.client.client import Client
 from madrpc.errors import MadrpcError
-from madrpc.top.readings import Reading
+from madrpc.policy.readings import Reading
 
 __all__ = ["Answered", "Details", "Lost", "Ordered", "Source", "ask", "details_of"]
 

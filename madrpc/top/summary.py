@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from madrpc.policy.readings import View
 from madrpc.top import words
-from madrpc.top.readings import View
 from madrpc.top.table import Cell
 
 __all__ = ["graphs", "latencies", "methods_title", "nodes_title", "title", "traffic"]

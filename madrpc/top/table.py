@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from madrpc.policy.readings import MethodRow, NodeRow
 from madrpc.top import words
-from madrpc.top.readings import MethodRow, NodeRow
 
 __all__ = ["METHODS", "NODES", "Cell", "Column", "Sorting", "Table", "fit", "header", "line",
            "matching", "ordered"]  # fmt: skip

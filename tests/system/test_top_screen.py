@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from madrpc.policy.readings import Reading
 from madrpc.top import words
-from madrpc.top.readings import Reading
 from madrpc.top.source import Answered, Details, Event, Lost, Ordered
 from madrpc.top.table import METHODS, NODES
 from tests.readings import figures, method, node, orchestrator, workers

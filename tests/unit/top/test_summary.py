@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from madrpc.policy.readings import Monitor, View
 from madrpc.top import summary, words
-from madrpc.top.readings import Monitor, View
 from madrpc.top.table import Cell
 from tests.readings import figures, node, orchestrator, workers
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from madrpc.policy.readings import MethodRow, Monitor, NodeRow
 from madrpc.top import words
-from madrpc.top.readings import MethodRow, Monitor, NodeRow
 from madrpc.top.table import METHODS, NODES, Sorting, fit, header, line, matching, ordered
 from tests.readings import figures, method, node, orchestrator, workers
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Flow", "MethodRow", "Monitor", "NodeRow", "Reading", "View", "Workers", "flow_between"]
+__all__ = ["Counts", "Flow", "MethodRow", "Monitor", "NodeRow", "Reading", "View", "Workers",
+           "counts_of", "flow_between"]  # fmt: skip
 
 #: A server whose start seems to have moved by more than this was started anew.
 _START_DRIFT_S = 2.0
@@ -80,6 +81,7 @@ class NodeRow:
     uptime_s: float | None
     workers: Workers
     flow: Flow
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,11 @@ def _quantile(pairs: Iterable[tuple[float, int]], rank: float) -> float:
 # ------------------------------------------------------------ answers read
 
 
+def counts_of(answer: Mapping[str, Any], at: float) -> Counts:
+    """The server's own counters in an answer that came at this time."""
+    return _counts(answer, at, at - answer.get("uptime_s", 0.0))
+
+
 def _counts(figures: Mapping[str, Any], at: float, started: float) -> Counts:
     pairs = figures.get("durations")
     return Counts(
@@ -306,6 +313,7 @@ def _own_row(reading: Reading) -> dict[str, Any]:
         "state": answer.get("state", ""),
         "version": about.get("version", ""),
         "scripts": about.get("scripts", []),
+        "engine": about.get("engine", ""),
         "in_flight": answer.get("in_flight", 0),
         "metrics": answer,
     }
@@ -332,6 +340,7 @@ def _node_row(row: Mapping[str, Any], now: _Snapshot, kept: Sequence[_Snapshot])
         uptime_s=figures.get("uptime_s"),
         workers=workers,
         flow=flow,
+        engine=str(row.get("engine", "")),
     )
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from madrpc.policy.readings import Monitor, Reading
 from madrpc.policy.stats import MethodTable
-from madrpc.top.readings import Monitor, Reading
 from tests.readings import figures, method, node, orchestrator, workers
 
 
