@@ -12,8 +12,16 @@ __all__ = ["check_parser", "doctor_parser", "run_parser", "tls_parser"]
 
 def check_parser() -> argparse.ArgumentParser:
     """Parser of ``madrpc check``."""
-    parser = new_parser("check", "Load a script and list the functions it registers; no server.")
-    parser.add_argument("script", metavar="SCRIPT", help="JavaScript file to load")
+    parser = new_parser(
+        "check",
+        "Load a script and list the functions it registers, as 'madrpc methods' does; no server.",
+    )
+    parser.add_argument(
+        "scripts",
+        nargs="+",
+        metavar="SCRIPT",
+        help="JavaScript file to load; libraries go before the scripts that use them",
+    )
     return parser
 
 

@@ -12,7 +12,15 @@ from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME, Security, T
 from madrpc.credentials import Credentials
 from madrpc.errors import MadrpcError
 
-__all__ = ["CLIENT_DEFAULT", "Args", "BaseClient", "RemoteFunctions", "Timeout"]
+__all__ = [
+    "CLIENT_DEFAULT",
+    "Args",
+    "BaseClient",
+    "Descriptions",
+    "RemoteFunctions",
+    "Timeout",
+    "descriptions_in",
+]
 
 
 class _ClientDefault:
@@ -24,6 +32,7 @@ class _ClientDefault:
 CLIENT_DEFAULT: Final = _ClientDefault()
 Timeout = float | None | _ClientDefault
 Args = Mapping[str, Any] | None
+Descriptions = dict[str, dict[str, Any]]
 
 
 class BaseClient:
@@ -105,6 +114,15 @@ class RemoteFunctions:
 
         remote.__name__ = remote.__qualname__ = name
         return remote
+
+
+def descriptions_in(answer: Mapping[str, Any]) -> Descriptions:
+    """A description of every function that a server named, also where it gave none."""
+    details = answer.get("details") or {}
+    return {
+        name: details.get(name) or {"signature": f"{name}(...)", "summary": "", "params": []}
+        for name in answer["methods"]
+    }
 
 
 def _checked_timeout(timeout: float | None) -> float | None:

@@ -20,6 +20,7 @@ from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
 from madrpc.links.connection import Caller, Cancellable
 from madrpc.links.listener import Listener
 from madrpc.links.usage import ProcessUsage
+from madrpc.node.descriptions import Descriptions
 from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
@@ -119,6 +120,7 @@ class Node:
         self.told_to_drain = Event()
         self._methods: frozenset[str] = frozenset()
         self._revision = ""
+        self._descriptions = Descriptions((), ())
         self._stats = MethodTable()
         self._usage = ProcessUsage()
         self._started = _now()
@@ -219,6 +221,7 @@ class Node:
         self._methods = frozenset(pool.methods)
         hashes = (script.sha256 for script in self.scripts)
         self._revision = revision_of((*sorted(self._methods), *hashes))
+        self._descriptions = Descriptions(self.scripts, self._methods)
 
     def _advertised(self, local_host: str) -> Address:
         """Where an orchestrator reaches this node, seen from its connection."""
@@ -386,5 +389,8 @@ class Node:
             self.told_to_drain.set()
         return {"state": "draining"}
 
-    def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return {"methods": sorted(self._methods)}
+    def _list_methods(self, args: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = {"methods": sorted(self._methods)}
+        if args.get("details") is True:
+            answer["details"] = self._descriptions.wire(self.config.listener.max_frame)
+        return answer
