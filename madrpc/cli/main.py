@@ -67,6 +67,9 @@ _MODULES = {
     "check": "local",
     "run": "local",
     "tls": "certificates",
+    "init": "starter",
+    "types": "starter",
+    "completion": "shells",
 }
 
 

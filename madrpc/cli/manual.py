@@ -10,8 +10,10 @@ __all__ = [
     "bench",
     "call",
     "check",
+    "completion",
     "doctor",
     "info",
+    "init",
     "madrpc",
     "map",
     "methods",
@@ -20,6 +22,7 @@ __all__ = [
     "run",
     "tls",
     "top",
+    "types",
     "up",
 ]
 
@@ -110,6 +113,21 @@ def top() -> argparse.ArgumentParser:
 def doctor() -> argparse.ArgumentParser:
     """The page about ``madrpc doctor``."""
     return _command("doctor")
+
+
+def completion() -> argparse.ArgumentParser:
+    """The page about ``madrpc completion``."""
+    return _command("completion")
+
+
+def init() -> argparse.ArgumentParser:
+    """The page about ``madrpc init``."""
+    return _command("init")
+
+
+def types() -> argparse.ArgumentParser:
+    """The page about ``madrpc types``."""
+    return _command("types")
 
 
 def _command(name: str) -> argparse.ArgumentParser:

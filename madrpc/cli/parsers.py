@@ -12,7 +12,15 @@ from madrpc.cli.client_parsers import (
     methods_parser,
     top_parser,
 )
-from madrpc.cli.local_parsers import check_parser, doctor_parser, run_parser, tls_parser
+from madrpc.cli.local_parsers import (
+    check_parser,
+    completion_parser,
+    doctor_parser,
+    init_parser,
+    run_parser,
+    tls_parser,
+    types_parser,
+)
 from madrpc.cli.server_parsers import node_parser, orchestrator_parser, up_parser
 from madrpc.version import __version__
 
@@ -33,6 +41,9 @@ COMMANDS = {
     "methods": (methods_parser, "list the functions of a server"),
     "doctor": (doctor_parser, "say whether this machine is fit"),
     "tls": (tls_parser, "make certificates for a cluster"),
+    "init": (init_parser, "make a folder to begin in"),
+    "types": (types_parser, "print what editors need to know of the script API"),
+    "completion": (completion_parser, "print a shell's completion script"),
 }
 ALIASES = {"orch": "orchestrator"}
 
