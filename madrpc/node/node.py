@@ -24,7 +24,7 @@ from madrpc.node.descriptions import Descriptions
 from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
-from madrpc.node.scriptfiles import fingerprints
+from madrpc.node.scriptfiles import WATCH_S, WatchedFiles
 from madrpc.node.trial import Trial, try_worker
 from madrpc.node.workload import with_usage
 from madrpc.policy.job import Job, JobState
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _DRAIN_POLL_S = 0.02
-#: How often script files are looked at while they are watched.
-_WATCH_S = 0.5
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 
@@ -177,12 +175,10 @@ class Node:
 
     def watch(self) -> None:
         """Reload whenever a script file has changed; never returns."""
-        seen = fingerprints(self.config.scripts)
+        files = WatchedFiles(self.config.scripts)
         while True:
-            gevent.sleep(_WATCH_S)
-            now = fingerprints(self.config.scripts)
-            if now != seen:
-                seen = now
+            gevent.sleep(WATCH_S)
+            if files.have_changed():
                 self.reload()
 
     def drain(self) -> None:
