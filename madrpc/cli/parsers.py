@@ -21,6 +21,7 @@ from madrpc.cli.local_parsers import (
     tls_parser,
     types_parser,
 )
+from madrpc.cli.parser_parts import Parser
 from madrpc.cli.server_parsers import node_parser, orchestrator_parser, up_parser
 from madrpc.version import __version__
 
@@ -52,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Parser of ``madrpc`` itself: it knows the commands' names, and each command the rest."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="madrpc",
         description="Turn a JavaScript file into a function service on every core you have.",
         epilog="commands:\n" + "\n".join(lines) + "\n\n'madrpc COMMAND --help' tells more.",

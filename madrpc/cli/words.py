@@ -1,4 +1,4 @@
-"""Text for a terminal: made harmless where strangers wrote it, and in colour where that is wanted."""
+"""Text for a terminal: harmless whoever wrote it, and in colour where that is wanted."""
 
 from __future__ import annotations
 

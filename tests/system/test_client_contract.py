@@ -243,6 +243,10 @@ def test_a_seed_makes_a_call_reproducible(client: AnyClient) -> None:
 
 def test_what_the_server_is(client: AnyClient) -> None:
     assert client.methods() == ["double", "echo", "fail", "random", "spin"]
+    details = client.methods(details=True)
+    assert list(details) == client.methods()
+    assert details["double"] == {"signature": "double(n)", "summary": "", "params": [{"name": "n"}]}
+    assert details["echo"]["signature"] == "echo(...)"
     assert client.info()["role"] == "orchestrator"
     assert client.metrics()["in_flight"] == 0
 
