@@ -4,7 +4,7 @@ _shtab_madrpc_subparsers=(node orchestrator up call map top bench check run info
 
 _shtab_madrpc_node_option_strings=(-h --help -v --verbose -s --script -b --bind --pool-size --time-limit --memory-limit --queue-size --orchestrator --advertise --isolation --sandbox --watch --max-frame --drain-timeout --auth-token-file --tls-cert --tls-key --tls-ca --http --rate-limit --log-level --log-format)
 _shtab_madrpc_orchestrator_option_strings=(-h --help -v --verbose -b --bind -n --node --balance --max-frame --drain-timeout --auth-token-file --tls-cert --tls-key --tls-ca --http --rate-limit --log-level --log-format)
-_shtab_madrpc_up_option_strings=(-h --help -v --verbose -b --bind --nodes --pool-size --balance --http)
+_shtab_madrpc_up_option_strings=(-h --help -v --verbose -b --bind --nodes --pool-size --watch --balance --http)
 _shtab_madrpc_call_option_strings=(-h --help -v --verbose -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca --seed)
 _shtab_madrpc_map_option_strings=(-h --help -v --verbose -c --concurrency --arg --set --unordered --keep-going -q --quiet -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
 _shtab_madrpc_top_option_strings=(-h --help -v --verbose -i --interval --once --json --plain -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
@@ -106,6 +106,7 @@ _shtab_madrpc_up__h_nargs=0
 _shtab_madrpc_up___help_nargs=0
 _shtab_madrpc_up__v_nargs=0
 _shtab_madrpc_up___verbose_nargs=0
+_shtab_madrpc_up___watch_nargs=0
 _shtab_madrpc_call_pos_2_nargs='*'
 _shtab_madrpc_call__h_nargs=0
 _shtab_madrpc_call___help_nargs=0
