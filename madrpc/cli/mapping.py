@@ -5,26 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from madrpc.cli.arguments import parse_arguments
 from madrpc.cli.remote import client_of
+from madrpc.client.progress import LineProgress
 from madrpc.errors import InvalidArguments, MadrpcError
 
 __all__ = ["run_map"]
 
 EXIT_FAILED = 1
-#: How often progress is told: on a terminal, and elsewhere.
-_TERMINAL_S = 0.2
-_LOG_S = 10.0
 _LONGEST_SHOWN = 80
 
 
 def run_map(options: argparse.Namespace) -> int:
     """``madrpc map``"""
-    progress = _Progress(options.quiet)
+    progress = LineProgress("map", quiet=options.quiet)
     failed = 0
     with client_of(options) as client:
         outcomes = client.map(
@@ -36,12 +33,13 @@ def run_map(options: argparse.Namespace) -> int:
         )
         try:
             for outcome in outcomes:
-                failed += _write(outcome)
-                progress.step(failed)
+                is_error = _write(outcome)
+                failed += is_error
+                progress.update(is_error)
         finally:
             outcomes.close()  # type: ignore[attr-defined]
             sys.stdout.flush()
-            progress.end()
+            progress.close()
     return EXIT_FAILED if failed else 0
 
 
@@ -79,39 +77,3 @@ def _arguments(line: str, number: int, name: str | None) -> dict[str, Any]:
             "--arg NAME passes each line's value under a name"
         )
     return value
-
-
-class _Progress:
-    """Tells on stderr how far it is: one line that is redrawn, or one every ten seconds."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._is_terminal = sys.stderr.isatty()
-        self._every_s = _TERMINAL_S if self._is_terminal else _LOG_S
-        self._began = self._told = time.monotonic()
-        self._done = self._failed = 0
-
-    def step(self, failed: int) -> None:
-        """One more is done."""
-        self._done += 1
-        self._failed = failed
-        now = time.monotonic()
-        if now - self._told >= self._every_s:
-            self._told = now
-            self._tell(now)
-
-    def end(self) -> None:
-        """All are done."""
-        self._tell(time.monotonic())
-        if self._is_terminal and not self._quiet:
-            print(file=sys.stderr)
-
-    def _tell(self, now: float) -> None:
-        if self._quiet:
-            return
-        rate = self._done / max(0.001, now - self._began)
-        text = f"map {self._done} done  {rate:.1f}/s  failed {self._failed}"
-        if self._is_terminal:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)

@@ -158,7 +158,8 @@ class Client(BaseClient):
             items: the arguments of each call.
             concurrency: calls in flight at once.
             ordered: yield in the order of the items; else as the answers come.
-            progress: show a progress bar on stderr (needs the extra ``progress``).
+            progress: show on stderr how far it is: a bar of tqdm if the extra ``progress`` is
+                installed, else a line; one line every ten seconds where that is no terminal.
             return_errors: yield a failed call's error instead of raising it.
             timeout: seconds each call has from the moment it is started.
 

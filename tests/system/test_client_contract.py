@@ -252,7 +252,6 @@ def test_what_the_server_is(client: AnyClient) -> None:
 
 
 def test_a_bar_of_progress(client: AnyClient, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("tqdm")
     items = [{"n": n} for n in range(10)]
     assert len(list(client.map("double", items, progress=True))) == 10
     assert "10/10" in capsys.readouterr().err
