@@ -6,6 +6,7 @@
 # make lint     ruff: rules and format
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
+# make completions   what shells complete madrpc's command line with, from the parsers
 # make clean    remove what the others made
 # make help     this list
 #
@@ -15,7 +16,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
 
-.PHONY: all venv demo test chaos bench lint types man clean help
+.PHONY: all venv demo test chaos bench lint types man completions clean help
 
 all venv: $(STAMP)
 
@@ -46,6 +47,9 @@ types: $(STAMP)
 
 man: $(STAMP)
 	$(BIN)/python tools/make_manpages.py
+
+completions: $(STAMP)
+	$(BIN)/python tools/make_completions.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -165,7 +165,10 @@ function pick({ object, keys }) {
 
 // Pipeline
 
-/** What a pipeline step may do, and which argument takes the value that flows through. */
+/**
+ * What a pipeline step may do, and which argument takes the value that flows through.
+ * @type {Map<string, {run: (args: any) => {result: any}, input: string}>}
+ */
 const STEPS = new Map([
   ["add", { run: add, input: "a" }],
   ["subtract", { run: subtract, input: "a" }],

@@ -32,6 +32,7 @@ class LocalCluster:
         balance: how calls are shared out, ``round-robin`` or ``least-busy``.
         http: address on which the orchestrator answers HTTP too, such as ``127.0.0.1:0``.
         log_level: least important message the servers write to stderr.
+        watch: load the scripts anew whenever their files change, and say so on stderr.
 
     Raises:
         ScriptError: a script cannot be loaded.
@@ -49,6 +50,7 @@ class LocalCluster:
         balance: str = "round-robin",
         http: str | None = None,
         log_level: str = "warning",
+        watch: bool = False,
     ) -> None:
         if nodes < 1:
             raise ValueError(f"nodes must be at least 1, not {nodes}")
@@ -67,15 +69,16 @@ class LocalCluster:
                     "127.0.0.1:0",
                     "--pool-size",
                     str(size),
-                    "--log-level",
-                    log_level,
+                    # One node is enough to say that all have loaded a script anew.
+                    *_log_flags("info" if watch and number == 0 else log_level),
+                    *(["--watch"] if watch else []),
                 )
-                for _ in range(nodes)
+                for number in range(nodes)
             ]
             self.nodes = [server.wait_ready() for server in self._servers]
             targets = [word for address in self.nodes for word in ("-n", address)]
             targets += ["--balance", balance, *(("--http", http) if http else ())]
-            orchestrator = Server("orchestrator", "-b", bind, *targets, "--log-level", log_level)
+            orchestrator = Server("orchestrator", "-b", bind, *targets, *_log_flags(log_level))
             self._servers.append(orchestrator)
             self.address = orchestrator.wait_ready()
             #: Where the orchestrator answers HTTP, if it does.
@@ -115,6 +118,11 @@ class LocalCluster:
             server.wait(_STOP_TIMEOUT_S)
 
 
+def _log_flags(level: str) -> list[str]:
+    """The flags that set a server's log level."""
+    return ["--log-level", level]
+
+
 def _share(nodes: int) -> int:
     from madrpc.node.cpus import default_pool_size
 
@@ -143,6 +151,9 @@ class Server:
                 text=True,
                 pass_fds=pipe,
                 start_new_session=apart,
+                # Ctrl-C is for this process, which then stops the servers in order; to them it
+                # would be a first signal to which the second is added, and calls would be cut off.
+                process_group=None if apart else 0,
             )
         finally:
             for fd in pipe:

@@ -60,8 +60,8 @@ class AsyncAsBlocking:
 
         return _Results(self._runner.run, self._runner.run(begin()))
 
-    def methods(self) -> Any:
-        return self._runner.run(self._client.methods())
+    def methods(self, **settings: Any) -> Any:
+        return self._runner.run(self._client.methods(**settings))
 
     def info(self) -> Any:
         return self._runner.run(self._client.info())

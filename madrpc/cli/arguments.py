@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from madrpc.engine.excerpt import excerpt
 from madrpc.errors import InvalidArguments
 
 __all__ = ["parse_arguments"]
@@ -69,11 +70,6 @@ def _object(text: str, where: str) -> dict[str, Any]:
 
 def _pointed(text: str, where: str, error: json.JSONDecodeError) -> str:
     """The mistake with the line it is in and a caret under it."""
-    line = text.split("\n")[error.lineno - 1]
-    start = max(0, error.colno - 60)
-    shown = line[start : start + 100]
-    caret = " " * (error.colno - 1 - start) + "^"
-    return (
-        f"{where} is not JSON: {error.msg} at line {error.lineno} column {error.colno}\n"
-        f"  {shown}\n  {caret}"
-    )
+    what = f"{where} is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+    shown = excerpt(text, error.lineno, error.colno)
+    return f"{what}\n{shown}" if shown else what

@@ -86,9 +86,21 @@ def info_parser() -> argparse.ArgumentParser:
 
 def methods_parser() -> argparse.ArgumentParser:
     """Parser of ``madrpc methods``."""
-    parser = new_parser("methods", "List the functions that can be called, one a line.")
+    parser = new_parser(
+        "methods",
+        "List the functions that can be called, one a line: how each is called, and the first "
+        "sentence of the JSDoc comment above it.",
+    )
     add_address(parser)
-    parser.add_argument("--json", action="store_true", help="print a JSON array")
+    parser.add_argument(
+        "--names", action="store_true", help="print the names only, for other programs"
+    )
+    parser.add_argument("--json", action="store_true", help="print the names as a JSON array")
+    parser.add_argument(
+        "--details",
+        action="store_true",
+        help="print a JSON object with the signature, summary and parameters of each",
+    )
     add_client_options(parser)
     return parser
 

@@ -6,10 +6,12 @@ import argparse
 import sys
 
 from madrpc.cli.arguments import parse_arguments
+from madrpc.cli.methods import print_methods
 from madrpc.cli.remote import print_json
 from madrpc.config import EngineLimits
 from madrpc.engine.alone import run_alone
 from madrpc.engine.interface import Call, LogLine, Script
+from madrpc.engine.jsdoc import describe
 from madrpc.engine.quickjs import QuickJSEngine
 from madrpc.policy.suggest import method_not_found
 from madrpc.protocol.json_text import args_to_json, result_from_json
@@ -19,9 +21,10 @@ __all__ = ["run_check", "run_run"]
 
 def run_check(options: argparse.Namespace) -> int:
     """``madrpc check``"""
-    engine = QuickJSEngine([Script.read(options.script)], EngineLimits())
-    for name in engine.methods:
-        print(name)
+    scripts = [Script.read(path) for path in options.scripts]
+    engine = QuickJSEngine(scripts, EngineLimits())
+    found = describe((script.source for script in scripts), engine.methods)
+    print_methods({name: description.to_wire() for name, description in found.items()})
     return 0
 
 

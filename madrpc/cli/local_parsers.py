@@ -7,13 +7,29 @@ import argparse
 from madrpc.cli.options import positive_int
 from madrpc.cli.parser_parts import ARGS_HELP, add_limits, new_parser
 
-__all__ = ["check_parser", "doctor_parser", "run_parser", "tls_parser"]
+__all__ = [
+    "check_parser",
+    "completion_parser",
+    "doctor_parser",
+    "init_parser",
+    "run_parser",
+    "tls_parser",
+    "types_parser",
+]
 
 
 def check_parser() -> argparse.ArgumentParser:
     """Parser of ``madrpc check``."""
-    parser = new_parser("check", "Load a script and list the functions it registers; no server.")
-    parser.add_argument("script", metavar="SCRIPT", help="JavaScript file to load")
+    parser = new_parser(
+        "check",
+        "Load a script and list the functions it registers, as 'madrpc methods' does; no server.",
+    )
+    parser.add_argument(
+        "scripts",
+        nargs="+",
+        metavar="SCRIPT",
+        help="JavaScript file to load; libraries go before the scripts that use them",
+    )
     return parser
 
 
@@ -73,3 +89,41 @@ def doctor_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
+
+
+def completion_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc completion``."""
+    parser = new_parser(
+        "completion",
+        "Print the script that makes a shell complete commands, options, files and, from a server "
+        "that runs, names of functions.",
+        "For bash: source <(madrpc completion bash), in ~/.bashrc. For zsh: madrpc completion zsh "
+        '> "${fpath[1]}/_madrpc". For fish: madrpc completion fish > '
+        "~/.config/fish/completions/madrpc.fish",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
+    return parser
+
+
+def init_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc init``."""
+    parser = new_parser(
+        "init",
+        "Make a folder to begin in: a script (hello.js), and what editors need to know the "
+        "functions of madrpc and to check the script (jsconfig.json, madrpc.d.ts). Files that are "
+        "there already stay as they are.",
+    )
+    parser.add_argument(
+        "folder", nargs="?", default=".", metavar="DIR", help="the folder (default: this one)"
+    )
+    return parser
+
+
+def types_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc types``."""
+    return new_parser(
+        "types",
+        "Print madrpc.d.ts, which tells editors and TypeScript what scripts find besides the "
+        "language.",
+        "Example: madrpc types > madrpc.d.ts",
+    )

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from madrpc.cli.parser_parts import did_you_mean
 from madrpc.cli.parsers import ALIASES, COMMANDS, build_parser
 from madrpc.errors import JavaScriptError, MadrpcError
 
@@ -14,6 +15,8 @@ __all__ = ["run"]
 
 EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
+_FLAGS = ["-h", "--help", "--version"]
+_NAMES = [*COMMANDS, *ALIASES]
 _USAGE_HINT = "'madrpc --help' lists the commands"
 
 
@@ -38,8 +41,11 @@ def _run(argv: Sequence[str]) -> int:
         return EXIT_USAGE
     name = ALIASES.get(argv[0], argv[0])
     if name not in COMMANDS:
-        # Not a command: --help, --version, or a mistake that argparse words.
-        build_parser().parse_args(argv[:1])
+        if name in _FLAGS:
+            build_parser().parse_args(argv[:1])
+        kind, known = ("option", _FLAGS) if name.startswith("-") else ("command", _NAMES)
+        hint = did_you_mean(name, known)
+        print(f"madrpc: no {kind} is called {name!r}{hint}\n{_USAGE_HINT}", file=sys.stderr)
         return EXIT_USAGE
     options = COMMANDS[name][0]().parse_args(argv[1:])
     command = importlib.import_module(f"madrpc.cli.{_MODULES[name]}")
@@ -68,6 +74,9 @@ _MODULES = {
     "check": "local",
     "run": "local",
     "tls": "certificates",
+    "init": "starter",
+    "types": "starter",
+    "completion": "shells",
 }
 
 

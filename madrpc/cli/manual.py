@@ -10,9 +10,11 @@ __all__ = [
     "bench",
     "call",
     "check",
+    "completion",
     "deploy",
     "doctor",
     "info",
+    "init",
     "madrpc",
     "map",
     "methods",
@@ -21,6 +23,7 @@ __all__ = [
     "run",
     "tls",
     "top",
+    "types",
     "up",
 ]
 
@@ -116,6 +119,21 @@ def top() -> argparse.ArgumentParser:
 def doctor() -> argparse.ArgumentParser:
     """The page about ``madrpc doctor``."""
     return _command("doctor")
+
+
+def completion() -> argparse.ArgumentParser:
+    """The page about ``madrpc completion``."""
+    return _command("completion")
+
+
+def init() -> argparse.ArgumentParser:
+    """The page about ``madrpc init``."""
+    return _command("init")
+
+
+def types() -> argparse.ArgumentParser:
+    """The page about ``madrpc types``."""
+    return _command("types")
 
 
 def _command(name: str) -> argparse.ArgumentParser:

@@ -5,28 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from madrpc.cli.arguments import parse_arguments
 from madrpc.cli.remote import client_of
+from madrpc.client.progress import LineProgress
 from madrpc.errors import InvalidArguments, MadrpcError
 
 __all__ = ["run_map"]
 
 EXIT_FAILED = 1
-#: How often progress is told: on a terminal, and elsewhere.
-_TERMINAL_S = 0.2
-_LOG_S = 10.0
 _LONGEST_SHOWN = 80
 
 
 def run_map(options: argparse.Namespace) -> int:
     """``madrpc map``"""
-    progress = _Progress(options.quiet)
     spent = _Spent()
+    progress = LineProgress("map", quiet=options.quiet)
     failed = 0
     with client_of(options) as client:
         outcomes = client.map(
@@ -40,12 +37,13 @@ def run_map(options: argparse.Namespace) -> int:
         )
         try:
             for outcome in outcomes:
-                failed += _write(spent.note(outcome) if options.time else outcome)
-                progress.step(failed)
+                is_error = _write(spent.note(outcome) if options.time else outcome)
+                failed += is_error
+                progress.update(is_error)
         finally:
             outcomes.close()  # type: ignore[attr-defined]
             sys.stdout.flush()
-            progress.end()
+            progress.close()
             if options.time:
                 print(f"time {spent}", file=sys.stderr)
     return EXIT_FAILED if failed else 0
@@ -111,39 +109,3 @@ class _Spent:
         sums = ", ".join(f"{name} {ms:.1f} ms" for name, ms in self._ms.items())
         nodes = ", ".join(f"{node} {count}" for node, count in sorted(self._nodes.items()))
         return f"{self._calls} calls, {sums}; {nodes or 'no node has told its part'}"
-
-
-class _Progress:
-    """Tells on stderr how far it is: one line that is redrawn, or one every ten seconds."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._is_terminal = sys.stderr.isatty()
-        self._every_s = _TERMINAL_S if self._is_terminal else _LOG_S
-        self._began = self._told = time.monotonic()
-        self._done = self._failed = 0
-
-    def step(self, failed: int) -> None:
-        """One more is done."""
-        self._done += 1
-        self._failed = failed
-        now = time.monotonic()
-        if now - self._told >= self._every_s:
-            self._told = now
-            self._tell(now)
-
-    def end(self) -> None:
-        """All are done."""
-        self._tell(time.monotonic())
-        if self._is_terminal and not self._quiet:
-            print(file=sys.stderr)
-
-    def _tell(self, now: float) -> None:
-        if self._quiet:
-            return
-        rate = self._done / max(0.001, now - self._began)
-        text = f"map {self._done} done  {rate:.1f}/s  failed {self._failed}"
-        if self._is_terminal:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+from typing import Any, NoReturn
 
 from madrpc.cli.options import add_option, address, positive_float
 
-__all__ = ["ARGS_HELP", "add_address", "add_balance", "add_limits", "new_parser"]
+__all__ = [
+    "ARGS_HELP",
+    "Parser",
+    "add_address",
+    "add_balance",
+    "add_limits",
+    "did_you_mean",
+    "new_parser",
+]
 
 ARGS_HELP = (
     "arguments of the function: one JSON object, or key=value pairs whose values are JSON "
@@ -14,9 +24,42 @@ ARGS_HELP = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says what a wrong word may have been meant to be, in one line."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        flags = [word for word in unknown if word.startswith("-")]
+        if flags:
+            word = flags[0].partition("=")[0]
+            known = list(self._option_string_actions)
+            self.error(f"no option is called {word!r}{did_you_mean(word, known)}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = list(map(str, action.choices))
+            raise argparse.ArgumentError(
+                action, f"{value!r} is none of {', '.join(known)}{did_you_mean(value, known)}"
+            )
+
+    def error(self, message: str) -> NoReturn:
+        _, missing, names = message.partition("arguments are required: ")
+        if missing:
+            # Those that may be left out are named too, at the end.
+            message = f"{names.removesuffix(', ARGS')} missing"
+        self.exit(2, f"madrpc: {message}\n'{self.prog} --help' tells what there is\n")
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """The end of a sentence about a wrong word; empty if nothing is like it."""
+    similar = difflib.get_close_matches(word[:40], known, n=1)
+    return f"; did you mean {similar[0]!r}?" if similar else ""
+
+
 def new_parser(name: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
     """A parser with what every command understands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"madrpc {name}".strip(),
         description=description,
         epilog=epilog or None,

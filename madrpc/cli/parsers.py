@@ -13,7 +13,16 @@ from madrpc.cli.client_parsers import (
     methods_parser,
     top_parser,
 )
-from madrpc.cli.local_parsers import check_parser, doctor_parser, run_parser, tls_parser
+from madrpc.cli.local_parsers import (
+    check_parser,
+    completion_parser,
+    doctor_parser,
+    init_parser,
+    run_parser,
+    tls_parser,
+    types_parser,
+)
+from madrpc.cli.parser_parts import Parser
 from madrpc.cli.server_parsers import node_parser, orchestrator_parser, up_parser
 from madrpc.version import __version__
 
@@ -35,6 +44,9 @@ COMMANDS = {
     "deploy": (deploy_parser, "send scripts to the nodes of a running cluster"),
     "doctor": (doctor_parser, "say whether this machine is fit"),
     "tls": (tls_parser, "make certificates for a cluster"),
+    "init": (init_parser, "make a folder to begin in"),
+    "types": (types_parser, "print what editors need to know of the script API"),
+    "completion": (completion_parser, "print a shell's completion script"),
 }
 ALIASES = {"orch": "orchestrator"}
 
@@ -43,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Parser of ``madrpc`` itself: it knows the commands' names, and each command the rest."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="madrpc",
         description="Turn a JavaScript file into a function service on every core you have.",
         epilog="commands:\n" + "\n".join(lines) + "\n\n'madrpc COMMAND --help' tells more.",

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from madrpc.cli.arguments import parse_arguments
+from madrpc.cli.methods import print_methods
 from madrpc.cli.options import security_of
 from madrpc.client.client import Client
 from madrpc.config import TlsFiles
@@ -44,12 +45,13 @@ def run_call(options: argparse.Namespace) -> int:
 def run_methods(options: argparse.Namespace) -> int:
     """``madrpc methods``"""
     with client_of(options) as client:
-        names = client.methods()
-    if options.json:
-        print_json(names)
+        details = client.methods(details=True)
+    if options.json or options.details:
+        print_json(details if options.details else list(details))
+    elif options.names:
+        print("".join(f"{name}\n" for name in details), end="")
     else:
-        for name in names:
-            print(name)
+        print_methods(details)
     return 0
 
 

@@ -130,6 +130,7 @@ def up_parser() -> argparse.ArgumentParser:
         shown_default="twice the usable processors, shared out over the nodes",
         help="worker processes of each node",
     )
+    _add_watch(parser)
     add_balance(parser)
     add_http(parser)
     return parser
@@ -175,6 +176,10 @@ def _add_script_options(parser: argparse.ArgumentParser) -> None:
         help="whether the kernel keeps worker processes from files, sockets and other processes "
         "(seccomp): auto where it can, require refuses to start where it cannot",
     )
+    _add_watch(parser)
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
     add_option(
         parser,
         "--allow-deploy",
@@ -186,5 +191,6 @@ def _add_script_options(parser: argparse.ArgumentParser) -> None:
         parser,
         "--watch",
         action="store_true",
-        help="load the scripts anew whenever their files change, as SIGHUP does",
+        help="load the scripts anew whenever their files change, as SIGHUP does; of a script that "
+        "does not load, the mistake is shown and the old code stays",
     )

@@ -11,7 +11,14 @@ from typing import Any, Literal, Self, overload
 
 from madrpc.client.async_mapping import run_async_map, with_async_progress
 from madrpc.client.attempts import PendingCall
-from madrpc.client.base import CLIENT_DEFAULT, Args, BaseClient, Timeout
+from madrpc.client.base import (
+    CLIENT_DEFAULT,
+    Args,
+    BaseClient,
+    Descriptions,
+    Timeout,
+    descriptions_in,
+)
 from madrpc.client.loop_traffic import LoopFuture, LoopTraffic
 from madrpc.client.progress import progress_bar
 from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME
@@ -208,7 +215,8 @@ class AsyncClient(BaseClient):
             items: the arguments of each call, from an iterable or an async iterable.
             concurrency: calls in flight at once.
             ordered: yield in the order of the items; else as the answers come.
-            progress: show a progress bar on stderr (needs the extra ``progress``).
+            progress: show on stderr how far it is: a bar of tqdm if the extra ``progress`` is
+                installed, else a line; one line every ten seconds where that is no terminal.
             return_errors: yield a failed call's error instead of raising it.
             timeout: seconds each call has from the moment it is started.
             trace: a W3C ``traceparent`` that goes with every call.
@@ -228,8 +236,23 @@ class AsyncClient(BaseClient):
         )
         return with_async_progress(results, progress_bar(method, items)) if progress else results
 
-    async def methods(self) -> list[str]:
-        """Names of the functions that can be called."""
+    @overload
+    async def methods(self, *, details: Literal[False] = False) -> list[str]: ...
+
+    @overload
+    async def methods(self, *, details: Literal[True]) -> Descriptions: ...
+
+    async def methods(self, *, details: bool = False) -> list[str] | Descriptions:
+        """Names of the functions that can be called.
+
+        Args:
+            details: return a dict instead: by name, what the script's source says of each function,
+                as ``signature``, ``summary`` (the first sentence of its JSDoc comment) and
+                ``params``, each of them with ``name`` and, where known, ``default`` (as JavaScript
+                text), ``type``, ``optional`` and ``text``.
+        """
+        if details:
+            return descriptions_in(await self.call("_methods", {"details": True}))
         return list((await self.call("_methods"))["methods"])
 
     async def info(self) -> dict[str, Any]:

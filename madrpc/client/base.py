@@ -13,7 +13,15 @@ from madrpc.credentials import Credentials
 from madrpc.errors import MadrpcError
 from madrpc.protocol.meta import is_traceparent
 
-__all__ = ["CLIENT_DEFAULT", "Args", "BaseClient", "RemoteFunctions", "Timeout"]
+__all__ = [
+    "CLIENT_DEFAULT",
+    "Args",
+    "BaseClient",
+    "Descriptions",
+    "RemoteFunctions",
+    "Timeout",
+    "descriptions_in",
+]
 
 
 class _ClientDefault:
@@ -25,6 +33,7 @@ class _ClientDefault:
 CLIENT_DEFAULT: Final = _ClientDefault()
 Timeout = float | None | _ClientDefault
 Args = Mapping[str, Any] | None
+Descriptions = dict[str, dict[str, Any]]
 
 
 class BaseClient:
@@ -116,6 +125,15 @@ class RemoteFunctions:
 
         remote.__name__ = remote.__qualname__ = name
         return remote
+
+
+def descriptions_in(answer: Mapping[str, Any]) -> Descriptions:
+    """A description of every function that a server named, also where it gave none."""
+    details = answer.get("details") or {}
+    return {
+        name: details.get(name) or {"signature": f"{name}(...)", "summary": "", "params": []}
+        for name in answer["methods"]
+    }
 
 
 def _meta(seed: int | str | None, trace: str | None, receipt: bool) -> dict[str, Any]:

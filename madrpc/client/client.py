@@ -9,7 +9,14 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from madrpc.client.attempts import PendingCall
-from madrpc.client.base import CLIENT_DEFAULT, Args, BaseClient, Timeout
+from madrpc.client.base import (
+    CLIENT_DEFAULT,
+    Args,
+    BaseClient,
+    Descriptions,
+    Timeout,
+    descriptions_in,
+)
 from madrpc.client.channel import ChannelPool
 from madrpc.client.dispatcher import CallFuture, Dispatcher
 from madrpc.client.executor import FunctionExecutor
@@ -188,7 +195,8 @@ class Client(BaseClient):
             items: the arguments of each call.
             concurrency: calls in flight at once.
             ordered: yield in the order of the items; else as the answers come.
-            progress: show a progress bar on stderr (needs the extra ``progress``).
+            progress: show on stderr how far it is: a bar of tqdm if the extra ``progress`` is
+                installed, else a line; one line every ten seconds where that is no terminal.
             return_errors: yield a failed call's error instead of raising it.
             timeout: seconds each call has from the moment it is started.
             trace: a W3C ``traceparent`` that goes with every call.
@@ -228,8 +236,23 @@ class Client(BaseClient):
         pipeline = Pipeline(self._endpoints, self._max_frame)
         return LoadTest(pipeline, make_call, plan).run()
 
-    def methods(self) -> list[str]:
-        """Names of the functions that can be called."""
+    @overload
+    def methods(self, *, details: Literal[False] = False) -> list[str]: ...
+
+    @overload
+    def methods(self, *, details: Literal[True]) -> Descriptions: ...
+
+    def methods(self, *, details: bool = False) -> list[str] | Descriptions:
+        """Names of the functions that can be called.
+
+        Args:
+            details: return a dict instead: by name, what the script's source says of each function,
+                as ``signature``, ``summary`` (the first sentence of its JSDoc comment) and
+                ``params``, each of them with ``name`` and, where known, ``default`` (as JavaScript
+                text), ``type``, ``optional`` and ``text``.
+        """
+        if details:
+            return descriptions_in(self.call("_methods", {"details": True}))
         return list(self.call("_methods")["methods"])
 
     def info(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from madrpc.client.attempts import PendingCall
@@ -76,7 +76,7 @@ def run_map(
     concurrency: int,
     ordered: bool,
     return_errors: bool,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield the result of one call for each item.
 
     The input is read only as far as ``concurrency`` calls ahead of what was yielded. Closing the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from madrpc.config import EngineLimits
+from madrpc.engine.excerpt import excerpt
 from madrpc.engine.interface import Script
 from madrpc.engine.program import ENGINE_FILE, Program
 from madrpc.errors import (
@@ -91,7 +92,7 @@ def error_from_text(text: str, program: Program, limits: EngineLimits) -> Madrpc
 def script_error(text: str, program: Program, script: Script) -> ScriptError:
     """The error for a program that failed while ``script`` was loaded, from the binding's text."""
     message, _, stack = text.partition("\n")
-    where = script.name
+    where, shown = script.name, ""
     data: dict[str, object] = {"file": where}
     frames = _PARSED_TEXT.sub("", stack).splitlines()
     kept = (line for line in frames if not _HOST_FRAME.match(line))
@@ -101,7 +102,9 @@ def script_error(text: str, program: Program, script: Script) -> ScriptError:
         column = int(position[2] or 0)
         data = {"file": name, "line": line, "column": column}
         where = f"{name}:{line}:{column}"
-    return ScriptError(f"{where}: {_clip(message, 1000) or 'the script threw nothing'}", data)
+        shown = excerpt(program.source_of(name), line, column)
+    text = f"{where}: {_clip(message, 1000) or 'the script threw nothing'}"
+    return ScriptError(f"{text}\n{shown}" if shown else text, data)
 
 
 def time_error(limits: EngineLimits) -> TimeLimitExceeded:

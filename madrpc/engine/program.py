@@ -44,6 +44,11 @@ class Program:
         #: Each file with the text to evaluate, in order.
         self.parts: tuple[tuple[Script, str], ...] = (*parts, (script, script.source))
 
+    def source_of(self, name: str) -> str:
+        """The text of one of the files."""
+        files = (self.script, *self.libraries)
+        return next((file.source for file in files if file.name == name), "")
+
     def place(self, line: int) -> tuple[str, int]:
         """The file and the line in it that the engine means by a line number."""
         start, name = next(

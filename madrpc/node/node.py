@@ -21,11 +21,12 @@ from madrpc.links.listener import Listener
 from madrpc.links.usage import ProcessUsage
 from madrpc.node.accounting import Accounting
 from madrpc.node.deployments import deploy
+from madrpc.node.descriptions import Descriptions
 from madrpc.node.nesting import Cancellation, NestedReply, depth_in
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
 from madrpc.node.releases import Releases
-from madrpc.node.scriptfiles import fingerprints
+from madrpc.node.scriptfiles import WATCH_S, WatchedFiles
 from madrpc.node.trial import Trial, try_worker
 from madrpc.node.workload import with_usage
 from madrpc.policy.job import Job, JobState
@@ -43,8 +44,6 @@ log = logging.getLogger(__name__)
 
 _now = time.monotonic
 _DRAIN_POLL_S = 0.02
-#: How often script files are looked at while they are watched.
-_WATCH_S = 0.5
 _NO_META: dict[str, Any] = {}
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
@@ -95,6 +94,7 @@ class Node:
         self._methods: frozenset[str] = frozenset()
         self._revision = ""
         self._accounting = Accounting(self._address)
+        self._descriptions = Descriptions((), ())
         self._usage = ProcessUsage()
         self._started = _now()
         self._builtins = Builtins(
@@ -149,12 +149,10 @@ class Node:
 
     def watch(self) -> None:
         """Reload whenever a script file has changed; never returns."""
-        seen = fingerprints(self.config.scripts)
+        files = WatchedFiles(self.config.scripts)
         while True:
-            gevent.sleep(_WATCH_S)
-            now = fingerprints(self.config.scripts)
-            if now != seen:
-                seen = now
+            gevent.sleep(WATCH_S)
+            if files.have_changed():
                 self.reload()
 
     def drain(self) -> None:
@@ -193,6 +191,7 @@ class Node:
         """The functions of another release can be called from now on."""
         self._methods = frozenset(self.methods)
         self._revision = revision_of((*sorted(self._methods), self.releases.current.id))
+        self._descriptions = Descriptions(self.scripts, self._methods)
 
     def _advertised(self, local_host: str) -> Address:
         """Where an orchestrator reaches this node, seen from its connection."""
@@ -366,5 +365,8 @@ class Node:
             raise Draining("the node is shutting down")
         return deploy(self.releases, args, allowed=self.config.deployable)
 
-    def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return {"methods": sorted(self._methods)}
+    def _list_methods(self, args: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = {"methods": sorted(self._methods)}
+        if args.get("details") is True:
+            answer["details"] = self._descriptions.wire(self.config.listener.max_frame)
+        return answer

@@ -19,6 +19,7 @@ from madrpc.orchestrator.discovery import Discovery, source_of
 from madrpc.orchestrator.forwarder import Forwarder
 from madrpc.orchestrator.registry import Registry
 from madrpc.orchestrator.rollout import Rollout
+from madrpc.policy.details import merged_details, representatives
 from madrpc.policy.stats import MethodTable
 from madrpc.protocol.messages import Request
 from madrpc.version import PROTOCOL_VERSION, __version__
@@ -243,8 +244,18 @@ class Orchestrator:
         self.nodes.drains(upstream.record)
         return answer
 
-    def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
-        return {"methods": self.balancer.methods}
+    def _list_methods(self, args: dict[str, Any]) -> dict[str, Any]:
+        methods = self.balancer.methods
+        if args.get("details") is not True:
+            return {"methods": methods}
+        asked = representatives(
+            (up.record.address, up.record.methods, str(up.info.get("revision")))
+            for up in self.nodes.upstreams.values()
+            if up.link and not up.health.misses
+        )
+        answers = self.nodes.ask_all("_methods", INFO_TIMEOUT_S, {"details": True}, asked)
+        most = self.config.listener.max_frame
+        return {"methods": methods, "details": merged_details(answers.values(), methods, most)}
 
 
 def _node_info(upstream: Upstream, *, brief: bool = False) -> dict[str, Any]:

@@ -247,6 +247,10 @@ def test_a_seed_makes_a_call_reproducible(client: AnyClient) -> None:
 
 def test_what_the_server_is(client: AnyClient) -> None:
     assert client.methods() == ["double", "echo", "fail", "random", "spin"]
+    details = client.methods(details=True)
+    assert list(details) == client.methods()
+    assert details["double"] == {"signature": "double(n)", "summary": "", "params": [{"name": "n"}]}
+    assert details["echo"]["signature"] == "echo(...)"
     assert client.info()["role"] == "orchestrator"
     assert client.metrics()["in_flight"] == 0
 
@@ -315,7 +319,6 @@ def test_a_trace_must_be_one(client: AnyClient, trace: str) -> None:
 
 
 def test_a_bar_of_progress(client: AnyClient, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("tqdm")
     items = [{"n": n} for n in range(10)]
     assert len(list(client.map("double", items, progress=True))) == 10
     assert "10/10" in capsys.readouterr().err
