@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from tests.docs import Block, Step, matches
-from tests.servers import ROOT, environment, poll_until
+from tests.servers import ROOT, environment, poll_until, runs
 
 COMMAND_TIMEOUT_S = 120.0
 #: What a reader has in the folder where the commands of a page are typed.
@@ -30,6 +30,9 @@ CHECKOUT = (
     "setup.cfg", "tools",
 )  # fmt: skip
 _SERVER = re.compile(r"(?:bin/)?madrpc[ -](?:up|node|orch|orchestrator)\b(?!.*--help)")
+_BIND = re.compile(r" (?:-b|--bind)[ =]")
+#: Where the page expects a server that is told nothing else.
+_DEFAULT_BIND = "127.0.0.1:8080"
 _PORT = re.compile(r"(127\.0\.0\.1|0\.0\.0\.0|localhost):(\d{4,5})")
 _END = "\x1e"
 
@@ -84,16 +87,13 @@ class Reader:
 
     def close(self) -> None:
         """End the shell and everything it started."""
-        children = psutil.Process(self._shell.pid).children(recursive=True)
-        for child in children:
+        shell = psutil.Process(self._shell.pid)
+        family = [shell, *shell.children(recursive=True)]
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.terminate()
-        _, alive = psutil.wait_procs(children, 10)
-        for child in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        self._shell.kill()
+                process.kill()
         self._shell.communicate()
+        psutil.wait_procs(family, 10)
 
     # ------------------------------------------------------------ commands
 
@@ -112,8 +112,6 @@ class Reader:
 
     def _run(self, command: str, status: int) -> str:
         """Type a command and return what it prints."""
-        if os.environ.get("MADRPC_DOCS_TIMES"):
-            print(f"{time.monotonic():.2f} {command}", file=sys.stderr)
         printed, ended = self._type(self._with_ports(command))
         if ended != status and command.startswith("npm "):
             self.left_out.append(f"{command}: {printed[-300:]}")
@@ -124,18 +122,25 @@ class Reader:
     def _serve(self, block: Block, step: Step) -> None:
         """Start a server and wait until it says that it is ready."""
         log = self.folder / f"server-{len(self._servers)}.log"
-        command = self._with_ports(step.command.rstrip("& "))
+        log.touch()
+        command = step.command.rstrip("& ")
+        if not _BIND.search(command):
+            command += f" -b {_DEFAULT_BIND}"
+        command = self._with_ports(command)
+        signs = (" ready",) + ((" registered with",) if " --orchestrator" in command else ())
         printed, _ = self._type(f"{command} >{shlex.quote(str(log))} 2>&1 &\necho $!")
         pid = int(printed.split()[-1])
         self._servers.append((pid, log))
 
         def ready() -> bool:
-            return not psutil.pid_exists(pid) or " ready" in log.read_text()
+            text = log.read_text()
+            return not runs(server) or all(sign in text for sign in signs)
 
+        server = psutil.Process(pid)
         poll_until(ready, step.command, 60)
         if step.shown.strip():
             self._check_server(block, step.shown)
-        assert psutil.pid_exists(pid), f"{step.command}\n{log.read_text()}"
+        assert runs(server), f"{step.command}\n{log.read_text()}"
 
     def _check_server(self, block: Block, shown: str = "") -> None:
         """Wait until the last server has written what the page shows."""
