@@ -7,6 +7,7 @@
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
 # make completions   what shells complete madrpc's command line with, from the parsers
+# make docs     the reference of the Python API, from the docstrings
 # make clean    remove what the others made
 # make help     this list
 #
@@ -16,7 +17,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
 
-.PHONY: all venv demo test chaos bench lint types man completions clean help
+.PHONY: all venv demo test chaos bench lint types man completions docs clean help
 
 all venv: $(STAMP)
 
@@ -50,6 +51,9 @@ man: $(STAMP)
 
 completions: $(STAMP)
 	$(BIN)/python tools/make_completions.py
+
+docs: $(STAMP)
+	$(BIN)/python tools/make_api.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

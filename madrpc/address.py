@@ -14,7 +14,7 @@ class AddressError(ValueError):
 
 
 class Address(NamedTuple):
-    """A TCP endpoint."""
+    """A TCP endpoint; as a text, ``host:port``."""
 
     host: str
     port: int

@@ -34,6 +34,11 @@ class LocalCluster:
         log_level: least important message the servers write to stderr.
         watch: load the scripts anew whenever their files change, and say so on stderr.
 
+    Attributes:
+        address: of the orchestrator, for clients.
+        nodes: addresses of the nodes.
+        url: where the orchestrator answers HTTP, or None.
+
     Raises:
         ScriptError: a script cannot be loaded.
         InvalidArguments: a server refused an option.
@@ -81,7 +86,6 @@ class LocalCluster:
             orchestrator = Server("orchestrator", "-b", bind, *targets, *_log_flags(log_level))
             self._servers.append(orchestrator)
             self.address = orchestrator.wait_ready()
-            #: Where the orchestrator answers HTTP, if it does.
             self.url = orchestrator.url
         except BaseException:
             self.close()

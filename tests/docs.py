@@ -15,6 +15,7 @@ Comments above a block, which readers do not see, say what else there is to know
 - ``<!-- needs: NAME -->``: a program, or a package of Python, that not everybody has.
 - ``<!-- exits: 2 -->``: the status that the last command of the block ends with.
 - ``<!-- numbers vary -->``: all of them. Those with a unit, hashes and times vary anyway.
+- ``<!-- stopped -->``: whatever ran before has been stopped.
 - ``<!-- server shows -->``: the block is what the server that was started last writes.
 
 In output, ``...`` stands for any text, and on a line of its own for any lines.
@@ -30,7 +31,7 @@ from dataclasses import dataclass, field
 __all__ = ["COMMENTS", "Block", "Step", "blocks_of", "matches", "stray_commands", "unmarked"]
 
 #: What a comment above a block may say.
-COMMENTS = ("not run", "needs", "exits", "numbers vary", "file", "server shows")
+COMMENTS = ("not run", "needs", "exits", "numbers vary", "file", "server shows", "stopped")
 
 _FENCE = re.compile(r"^( *)(```+)([\w-]*)[^\n]*\n(.*?)^\1\2 *$", re.M | re.S)
 _COMMENT = re.compile(r"<!-- *([a-z ]+?)(?:: *([^\n]*?))? *-->\s*$")

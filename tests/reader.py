@@ -68,6 +68,8 @@ class Reader:
         need = block.notes.get("needs")
         if "not run" in block.notes:
             return
+        while "stopped" in block.notes and self._servers:
+            self._interrupt()
         if need is not None and not _has(need):
             self.left_out.append(f"line {block.line} needs {need}")
         elif "server shows" in block.notes:

@@ -256,11 +256,11 @@ class AsyncClient(BaseClient):
         return list((await self.call("_methods"))["methods"])
 
     async def info(self) -> dict[str, Any]:
-        """What the server is: role, version, state, nodes or scripts, limits."""
+        """What the server is: role, version, state, nodes or scripts, limits (``_info``)."""
         return dict(await self.call("_info"))
 
     async def metrics(self) -> dict[str, Any]:
-        """Counters, latencies and resource use of the server and of what is behind it."""
+        """Counters, latencies and resources of the server and what is behind it (``_metrics``)."""
         return dict(await self.call("_metrics"))
 
     # ----------------------------------------------------------- private

@@ -218,11 +218,20 @@ class Client(BaseClient):
         return with_progress(results, method, items) if progress else results
 
     def executor(self) -> FunctionExecutor:
-        """This client for code that expects a ``concurrent.futures.Executor``."""
+        """This client for code that expects a ``concurrent.futures.Executor``.
+
+        Functions go by their names: ``executor.submit("add", a=5, b=3)``, or with one dict.
+        """
         return FunctionExecutor(lambda method, args: self.submit(method, args))
 
     def load_test(self, method: str, args: Args, plan: Plan) -> LoadResult:
         """Call one function over and over, over a connection of its own, and measure.
+
+        Args:
+            method: the name the script registered.
+            args: its named arguments, the same in every call.
+            plan: a ``madrpc.client.loadtest.Plan``: how many calls at a time or a second, and
+                when to stop.
 
         Raises:
             InvalidArguments: the arguments cannot be sent.
@@ -256,11 +265,11 @@ class Client(BaseClient):
         return list(self.call("_methods")["methods"])
 
     def info(self) -> dict[str, Any]:
-        """What the server is: role, version, state, nodes or scripts, limits."""
+        """What the server is: role, version, state, nodes or scripts, limits (``_info``)."""
         return dict(self.call("_info"))
 
     def metrics(self) -> dict[str, Any]:
-        """Counters, latencies and resource use of the server and of what is behind it."""
+        """Counters, latencies and resources of the server and what is behind it (``_metrics``)."""
         return dict(self.call("_metrics"))
 
     # ----------------------------------------------------------- private

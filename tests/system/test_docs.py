@@ -17,7 +17,10 @@ PAGES = [
     ROOT / "js_examples" / "README.md",
 ]
 #: Pages whose blocks have a test of their own.
-TESTED_ELSEWHERE = {"docs/protocol.md": "tests/wire/test_document.py"}
+TESTED_ELSEWHERE = {
+    "docs/api.md": "tests/system/test_api.py",
+    "docs/protocol.md": "tests/wire/test_document.py",
+}
 
 
 def name_of(page: Path) -> str:
@@ -92,7 +95,7 @@ def test_numbers_vary_where_a_page_says_so() -> None:
 
 
 def test_a_block_that_says_nothing_about_itself_is_found() -> None:
-    page = '# A\n\n```yaml\na: 1\n```\n\n<!-- not run: an example -->\n```yaml\na: 1\n```\n'
+    page = "# A\n\n```yaml\na: 1\n```\n\n<!-- not run: an example -->\n```yaml\na: 1\n```\n"
     assert unmarked(blocks_of(page)) == ["line 3: say what this block is (tests/docs.py)"]
     assert stray_commands("    madrpc up\n\n```console\n$ madrpc up\n```\n") == ["madrpc up"]
 
