@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import random
 import re
 import select
 import shlex
@@ -45,6 +46,7 @@ class Reader:
         self.left_out: list[str] = []
         self._ports: dict[str, str] = {}
         self._printed = ""
+        self._started = 0
         self._servers: list[tuple[int, Path]] = []
         for name in CHECKOUT:
             if (ROOT / name).exists():
@@ -123,7 +125,8 @@ class Reader:
 
     def _serve(self, block: Block, step: Step) -> None:
         """Start a server and wait until it says that it is ready."""
-        log = self.folder / f"server-{len(self._servers)}.log"
+        self._started += 1
+        log = self.folder / f"server-{self._started}.log"
         log.touch()
         command = step.command.rstrip("& ")
         if not _BIND.search(command):
@@ -166,7 +169,7 @@ class Reader:
         """Let the shell run a text; return what is printed, and the exit status."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
-        end = rf"printf '\036%d\036\n' $?"  # noqa: F541
+        end = r"printf '\036%d\036\n' $?"
         self._shell.stdin.write(f"{{ {text}\n}} </dev/null\n{end}\n".encode())
         self._shell.stdin.flush()
         printed = b""
@@ -237,6 +240,9 @@ def _has(need: str) -> bool:
 
 
 def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """A port that no system hands out by itself, so that it stays free until a server takes it."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)

@@ -168,8 +168,8 @@ def _errors() -> Iterator[str]:
     yield "## Errors\n"
     yield (
         "Each is a `MadrpcError` and can be pickled. `CallTimeout` is a `TimeoutError` too,\n"
-        "`ClientClosed` a `ConnectionFailed`. The numbers are those of JSON-RPC; a command that an\n"
-        "error ends has the exit status of the column `exit`.\n"
+        "`ClientClosed` a `ConnectionFailed`. The numbers are those of JSON-RPC; a command that\n"
+        "an error ends has the exit status of the column `exit`.\n"
     )
     yield "| error | meaning | retry | exit | code |\n|---|---|---|---|---|"
     for name, kind in ERRORS.items():
