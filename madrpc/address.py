@@ -42,6 +42,8 @@ def parse_address(
     for scheme in _SCHEMES:
         rest = rest.removeprefix(scheme)
     rest = rest.rstrip("/")
+    if "://" in rest:
+        raise AddressError(f"{text!r} is not an address: write HOST:PORT, and no URL")
     if rest.startswith("["):
         host, bracket, tail = rest[1:].partition("]")
         if not bracket or (tail and not tail.startswith(":")):

@@ -214,8 +214,11 @@ class Server:
         text = "".join(self._errors).strip()
         if text.startswith("usage:"):
             return InvalidArguments(text.rpartition("error: ")[2])
-        text = text.removeprefix("madrpc: ").removeprefix("ScriptError: ")
-        kind = ScriptError if status == ScriptError.exit_code else InternalError
+        _, found, message = text.partition(f"madrpc: {ScriptError.__name__}: ")
+        if found:
+            return ScriptError(message)
+        text = text.removeprefix("madrpc: ")
+        kind = InvalidArguments if status == InvalidArguments.exit_code else InternalError
         return kind(text or f"the {self.command} exited with status {status} before it was ready")
 
     def _read_stdout(self) -> None:

@@ -27,6 +27,8 @@ _POSITION = re.compile(re.escape(ENGINE_FILE) + r":(\d+)(?::(\d+))?")
 _PARSED_TEXT = re.compile(
     r"^(\s+at )" + re.escape(ENGINE_FILE) + r"(:\d+:\d+)(?=\n.)", re.MULTILINE
 )
+_NO_MODULES = re.compile(r"ReferenceError: '?(?:require|module|exports)'? is not defined")
+_MODULE_LINE = re.compile(r"\s*(?:import|export)\b(?!\s*\()")
 _HOST_FRAME = re.compile(r"^\s+at __madrpc")
 _OUT_OF_MEMORY = {"out of memory", "string too long", "invalid array buffer length"}
 _STACK_OVERFLOW = ("Maximum call stack size exceeded", "stack overflow")
@@ -102,9 +104,17 @@ def script_error(text: str, program: Program, script: Script) -> ScriptError:
         column = int(position[2] or 0)
         data = {"file": name, "line": line, "column": column}
         where = f"{name}:{line}:{column}"
-        shown = excerpt(program.source_of(name), line, column)
+        source = program.source_of(name)
+        shown = excerpt(source, line, column)
+        if _NO_MODULES.fullmatch(message) or _is_module(source, line):
+            message += "; scripts have no modules: bundle them into one file, as with esbuild"
     text = f"{where}: {_clip(message, 1000) or 'the script threw nothing'}"
     return ScriptError(f"{text}\n{shown}" if shown else text, data)
+
+
+def _is_module(source: str, line: int) -> bool:
+    lines = source.split("\n", line)
+    return len(lines) >= line and _MODULE_LINE.match(lines[line - 1]) is not None
 
 
 def time_error(limits: EngineLimits) -> TimeLimitExceeded:

@@ -202,6 +202,9 @@ def test_a_port_in_use_is_named(live, servers: Servers) -> None:  # type: ignore
     done = madrpc("orchestrator", "-b", live.address)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{live.address} is in use by another program" in done.stderr
+    done = madrpc("up", servers.script(SCRIPT), "-b", live.address)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"madrpc: InvalidArguments: {live.address} is in use")
 
 
 def test_sigterm_lets_accepted_calls_finish(servers: Servers) -> None:

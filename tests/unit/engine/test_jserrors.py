@@ -188,6 +188,7 @@ def test_a_script_error_says_where(text, where, data):
     error = failed(text)
     assert error.message.startswith(f"{where}: ")
     assert error.message.endswith(": x")
+    assert "bundle" not in error.message
     assert error.data == {"file": "rules.js", **data}
 
 
@@ -201,6 +202,22 @@ def test_a_script_that_throws_nothing_says_so():
 
 def test_a_long_script_error_is_cut():
     assert len(failed("x" * 5000).message) < 1100
+
+
+@pytest.mark.parametrize(
+    ("message", "source"),
+    [
+        ("ReferenceError: require is not defined", "const x = require('x')"),
+        ("ReferenceError: module is not defined", "module.exports = 1"),
+        ("SyntaxError: Unexpected identifier 'x'", "import x from 'x'"),
+        ("SyntaxError: unsupported keyword: export", "  export const x = 1"),
+    ],
+)
+def test_a_module_is_told_from_a_script(message, source):
+    made = Program(Script("rules.js", source))
+    line = 1 + next(n for n in range(40) if made.place(n + 1) == ("rules.js", 1))
+    error = script_error(f"{message}\n    at f (<input>:{line}:1)\n", made, made.script)
+    assert "bundle them into one file" in error.message.splitlines()[0]
 
 
 def test_not_serializable_says_what_to_return():

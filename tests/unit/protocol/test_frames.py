@@ -122,6 +122,14 @@ def test_memory_is_given_back_with_the_frame():
     assert decoder._buffer.__sizeof__() < 200
 
 
+@pytest.mark.parametrize("first", [b"HTTP/1.1 400 Bad Request", b"GET / HTTP/1.1", b"POST /rpc"])
+def test_http_is_told_from_a_long_frame(first):
+    decoder = FrameDecoder(LIMIT)
+    assert decoder.feed(first) == []
+    assert type(decoder.error) is ProtocolError
+    assert "speaks HTTP" in decoder.error.message
+
+
 @pytest.mark.parametrize("part", [b"\0", b"\0\0\0", b"\0\0\0\x02", b"\0\0\0\x02a"])
 def test_an_end_inside_a_frame_is_an_error(part):
     decoder = FrameDecoder(LIMIT)
