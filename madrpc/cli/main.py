@@ -63,6 +63,7 @@ _MODULES = {
     "bench": "bench",
     "doctor": "doctor",
     "info": "remote",
+    "health": "remote",
     "methods": "remote",
     "check": "local",
     "run": "local",

@@ -7,6 +7,7 @@ import argparse
 from madrpc.cli.client_parsers import (
     bench_parser,
     call_parser,
+    health_parser,
     info_parser,
     map_parser,
     methods_parser,
@@ -30,6 +31,7 @@ COMMANDS = {
     "check": (check_parser, "load a script and list its functions"),
     "run": (run_parser, "run one function of a script, with no server"),
     "info": (info_parser, "show what a server is"),
+    "health": (health_parser, "say whether a server takes calls"),
     "methods": (methods_parser, "list the functions of a server"),
     "doctor": (doctor_parser, "say whether this machine is fit"),
     "tls": (tls_parser, "make certificates for a cluster"),

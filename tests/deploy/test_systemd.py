@@ -176,7 +176,7 @@ def test_services_restart_while_they_are_called(host: Host) -> None:
             second = host.node()
             assert first.stop() == 0
             assert orchestrator.stop() == 0
-            # Nothing but the kernel answers at the port now: the connection waits, as callers do.
+            # Only the kernel answers at the port now: a connection waits, as callers do.
             with socket.create_connection(host.port.getsockname(), timeout=5):
                 again = host.orchestrator()
             assert client.call("echo", {"n": 7}) == 7
