@@ -6,6 +6,9 @@
 # make lint     ruff: rules and format
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
+# make dist     the source distribution and the wheel, in dist/, checked and tried out
+# make pythons  the unit tests and the installed wheel on each Python from 3.11 to 3.14 that is here
+# make image    what the Containerfile does, without a container: builds the engine anew
 # make clean    remove what the others made
 # make help     this list
 #
@@ -14,8 +17,9 @@
 VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
+CHECKS = $(VENV)/checks
 
-.PHONY: all venv demo test chaos bench lint types man clean help
+.PHONY: all venv demo test chaos bench lint types man checks dist pythons image clean help
 
 all venv: $(STAMP)
 
@@ -46,6 +50,25 @@ types: $(STAMP)
 
 man: $(STAMP)
 	$(BIN)/python tools/make_manpages.py
+
+# What only checks: the linters and schemas of deploy/, and of a release.
+checks: $(CHECKS)
+
+$(CHECKS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[checks]'
+	@touch $@
+
+dist: $(CHECKS)
+	$(BIN)/python tools/make_dist.py dist
+	$(BIN)/twine check --strict dist/*
+	sh tools/check_dist.sh $(BIN)/python dist/*.whl
+
+pythons: $(STAMP)
+	$(BIN)/python tools/make_dist.py dist
+	sh tools/test_pythons.sh $(VENV)/pythons dist/*.whl
+
+image: $(STAMP)
+	MADRPC_REHEARSE_IMAGE=1 $(BIN)/python -m pytest tests/deploy/test_container.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

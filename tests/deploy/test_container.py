@@ -57,7 +57,7 @@ def test_the_build_gets_every_file_that_it_names() -> None:
 
 @pytest.mark.skipif(
     not os.environ.get("MADRPC_REHEARSE_IMAGE"),
-    reason="builds the engine and asks the package index: make rehearse-image",
+    reason="builds the engine and asks the package index: make image",
 )
 def test_the_steps_of_the_build_work_outside_of_a_container(tmp_path: Path) -> None:
     context, source, root = (tmp_path / name for name in ("context", "source", "root"))
