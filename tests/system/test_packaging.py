@@ -216,6 +216,12 @@ def test_the_shell_scripts_parse(script: Path) -> None:
     _run("sh", "-n", script)
 
 
+def test_shellcheck_finds_nothing_in_the_shell_scripts() -> None:
+    require("shellcheck")
+    scripts = [*(ROOT / "bin").iterdir(), *(ROOT / "tools").glob("*.sh")]
+    _run("shellcheck", *scripts, ROOT / "deploy/slurm/madrpc.sbatch", ROOT / ".ci/run")
+
+
 def _program(
     *words: object, cwd: Path | None = None, **extra: str
 ) -> subprocess.CompletedProcess[str]:
