@@ -185,6 +185,11 @@ class Security:
     token: str | None = field(default=None, repr=False)
     tls: TlsFiles | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether callers have to show nothing."""
+        return self.token is None and (self.tls is None or self.tls.ca is None)
+
 
 @dataclass(frozen=True)
 class ListenerConfig:
@@ -226,6 +231,8 @@ class NodeConfig:
     orchestrators: tuple[Address, ...] = ()
     #: The address to register, where it is not the one listened on.
     advertise: Address | None = None
+    #: Whether callers who may order may send other scripts.
+    deployable: bool = False
 
 
 @dataclass(frozen=True)

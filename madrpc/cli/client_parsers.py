@@ -11,6 +11,7 @@ from madrpc.cli.options import (
     not_negative,
     positive_float,
     positive_int,
+    share,
     threshold,
 )
 from madrpc.cli.parser_parts import ARGS_HELP, add_address, new_parser
@@ -18,6 +19,7 @@ from madrpc.cli.parser_parts import ARGS_HELP, add_address, new_parser
 __all__ = [
     "bench_parser",
     "call_parser",
+    "deploy_parser",
     "health_parser",
     "info_parser",
     "map_parser",
@@ -38,6 +40,37 @@ def call_parser() -> argparse.ArgumentParser:
     parser.add_argument("args", nargs="*", metavar="ARGS", help=ARGS_HELP)
     add_client_options(parser)
     parser.add_argument("--seed", metavar="SEED", help="make Math.random reproducible")
+    return parser
+
+
+def deploy_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc deploy``."""
+    parser = new_parser(
+        "deploy",
+        "Send scripts to all nodes behind an orchestrator, or to one node, while they work. Every "
+        "node loads them first, and none serves them unless all could; calls in flight end on the "
+        "old ones. Without a script, show which release each node runs.",
+        "Example: madrpc deploy 127.0.0.1:8080 rules.js --canary 10%% && madrpc deploy "
+        "127.0.0.1:8080 rules.js. Nodes that other machines can reach take it only with "
+        "--allow-deploy and a token or certificates. A node that starts anew loads the files it "
+        "is started with.",
+    )
+    add_address(parser)
+    parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help="JavaScript file to send")
+    parser.add_argument(
+        "--canary",
+        type=share,
+        metavar="SHARE",
+        help="only so many of the nodes serve it, at least one and never all: 10%% or 0.1",
+    )
+    parser.add_argument(
+        "--rollback",
+        action="store_true",
+        help="let the release before serve again on the nodes that run the last one deployed",
+    )
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    # Each node loads the scripts in all its workers meanwhile.
+    add_client_options(parser, timeout_s=120.0)
     return parser
 
 

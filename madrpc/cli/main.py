@@ -65,6 +65,7 @@ _MODULES = {
     "info": "remote",
     "health": "remote",
     "methods": "remote",
+    "deploy": "deploy",
     "check": "local",
     "run": "local",
     "tls": "certificates",

@@ -10,6 +10,7 @@ __all__ = [
     "bench",
     "call",
     "check",
+    "deploy",
     "doctor",
     "health",
     "info",
@@ -91,6 +92,11 @@ def health() -> argparse.ArgumentParser:
 def methods() -> argparse.ArgumentParser:
     """The page about ``madrpc methods``."""
     return _command("methods")
+
+
+def deploy() -> argparse.ArgumentParser:
+    """The page about ``madrpc deploy``."""
+    return _command("deploy")
 
 
 def tls() -> argparse.ArgumentParser:

@@ -25,6 +25,7 @@ __all__ = [
     "positive_float",
     "positive_int",
     "security_of",
+    "share",
     "threshold",
 ]
 
@@ -135,6 +136,17 @@ _port_or_frame = _checked(
     lambda value: 1024 <= value <= MAX_FRAME_CEILING,
     f"a number of bytes from 1024 to {MAX_FRAME_CEILING}",
 )
+
+
+def share(text: str) -> float:
+    """A part of a whole: ``10%`` or ``0.1``."""
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 10% or 0.1")
+    return value
 
 
 def address(text: str) -> Address:

@@ -7,6 +7,7 @@ import argparse
 from madrpc.cli.client_parsers import (
     bench_parser,
     call_parser,
+    deploy_parser,
     health_parser,
     info_parser,
     map_parser,
@@ -33,6 +34,7 @@ COMMANDS = {
     "info": (info_parser, "show what a server is"),
     "health": (health_parser, "say whether a server takes calls"),
     "methods": (methods_parser, "list the functions of a server"),
+    "deploy": (deploy_parser, "send scripts to the nodes of a running cluster"),
     "doctor": (doctor_parser, "say whether this machine is fit"),
     "tls": (tls_parser, "make certificates for a cluster"),
 }

@@ -28,7 +28,7 @@ from madrpc.config import (
     PoolConfig,
     Security,
 )
-from madrpc.errors import ScriptError
+from madrpc.errors import ScriptError, Unauthenticated
 from madrpc.http.server import HttpServer, Served
 from madrpc.links.listener import bind_error
 from madrpc.links.scheduling import interrupt_nobody
@@ -80,6 +80,7 @@ def run_node(options: argparse.Namespace) -> int:
             drain_timeout_s=options.drain_timeout,
             orchestrators=tuple(options.orchestrator or ()),
             advertise=options.advertise,
+            deployable=_deployable(options),
         )
     )
 
@@ -100,6 +101,22 @@ def run_node(options: argparse.Namespace) -> int:
     if options.watch:
         gevent.spawn(node.watch)
     return _serve(node, options, ready, manager, node.told_to_drain)
+
+
+def _deployable(options: argparse.Namespace) -> bool:
+    """Whether the node takes scripts from callers.
+
+    Raises:
+        Unauthenticated: others could reach it, and nothing would keep them from sending any.
+    """
+    if options.bind.host in _LOOPBACK:
+        return True
+    if options.allow_deploy and security_of(options).is_open:
+        raise Unauthenticated(
+            f"--allow-deploy on {options.bind} would let whoever reaches it send scripts; add "
+            "--auth-token-file or --tls-ca, or bind to 127.0.0.1"
+        )
+    return bool(options.allow_deploy)
 
 
 def _listener(options: argparse.Namespace) -> ListenerConfig:

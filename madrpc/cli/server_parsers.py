@@ -170,6 +170,13 @@ def _add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     add_option(
         parser,
+        "--allow-deploy",
+        action="store_true",
+        help="take scripts that 'madrpc deploy' sends; a node bound to loopback does so anyway, "
+        "any other also needs --auth-token-file or --tls-ca",
+    )
+    add_option(
+        parser,
         "--watch",
         action="store_true",
         help="load the scripts anew whenever their files change, as SIGHUP does",

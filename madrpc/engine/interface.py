@@ -70,7 +70,7 @@ class Call:
 
     Attributes:
         method: name of a registered function.
-        args: its argument, as ASCII JSON text.
+        args: its argument, as JSON text.
         time_s: seconds it may use.
         seed: makes what is random in the call reproducible: the same text, the same numbers, on
             every node. None draws them from the system.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import gevent
@@ -43,11 +43,18 @@ class Builtins:
 
     Args:
         orders: built-ins that change what a server does; only for callers who ``may_order``.
+        large: orders whose arguments may be as large as a frame.
     """
 
-    def __init__(self, table: Mapping[str, Builtin], orders: Mapping[str, Builtin]) -> None:
+    def __init__(
+        self,
+        table: Mapping[str, Builtin],
+        orders: Mapping[str, Builtin],
+        large: Collection[str] = (),
+    ) -> None:
         self._table = {**table, **orders}
         self._orders = frozenset(orders)
+        self._large = large
 
     def handle(self, connection: Caller, request: Request) -> _Running:
         """Answer the request when its builtin is done."""
@@ -55,13 +62,15 @@ class Builtins:
 
     def _answer(self, connection: Caller, request: Request) -> None:
         try:
-            if len(request.tail) > _MOST_ARGUMENT_BYTES:
-                raise PayloadTooLarge(f"built-in methods take {_MOST_ARGUMENT_BYTES} bytes at most")
             builtin = self._table.get(request.method)
             if builtin is None:
                 raise method_not_found(request.method, self._table)
             if request.method in self._orders and not connection.may_order:
                 raise _not_from_there(request.method)
+            if len(request.tail) > _MOST_ARGUMENT_BYTES and request.method not in self._large:
+                raise PayloadTooLarge(
+                    f"{request.method} takes {_MOST_ARGUMENT_BYTES} bytes at most"
+                )
             _, args, _ = unpack_request_tail(request.tail)
             connection.respond(request.id, result_tail(builtin(args)))
         except MadrpcError as error:

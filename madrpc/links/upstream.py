@@ -17,6 +17,7 @@ says that there is something new. The wait doubles from 0.05 s to 2 s.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -95,6 +96,7 @@ class Upstream:
         self._credentials = credentials
         self.link: CallerLink | None = None
         self.info: dict[str, Any] = {}
+        self.learned_at = 0.0
         self.calls = 0
         self.first_try: AsyncResult[bool] = AsyncResult()
         self.max_request = max_frame
@@ -223,6 +225,7 @@ class Upstream:
         limit = limits.get("max_frame") if isinstance(limits, dict) else None
         self.max_request = limit if type(limit) is int else self._max_frame
         self.info = info
+        self.learned_at = time.monotonic()
         self._backoff.reset()
         self._owner.node_up(self, info)
         if not self.first_try.ready():

@@ -9,7 +9,6 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.lock import BoundedSemaphore
 
 from madrpc.address import Address
 from madrpc.config import NodeConfig
@@ -20,9 +19,11 @@ from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
 from madrpc.links.connection import Caller, Cancellable
 from madrpc.links.listener import Listener
 from madrpc.links.usage import ProcessUsage
+from madrpc.node.deployments import deploy
 from madrpc.node.nesting import depth_of
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
+from madrpc.node.releases import Releases
 from madrpc.node.scriptfiles import fingerprints
 from madrpc.node.trial import Trial, try_worker
 from madrpc.node.workload import with_usage
@@ -84,15 +85,6 @@ class _Cancellation:
         self.cancel: Callable[[], None] = lambda: None
 
 
-def _start_or_stop(pool: WorkerPool) -> None:
-    """Start a pool; leave nothing of it running if that fails."""
-    try:
-        pool.start()
-    except BaseException:
-        pool.stop()
-        raise
-
-
 class Node:
     """One compute node.
 
@@ -103,10 +95,7 @@ class Node:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
-        self.scripts = self._read_scripts()
-        self.pool = self._new_pool(self.scripts)
-        self._retiring: list[WorkerPool] = []
-        self._reloading = BoundedSemaphore(1)
+        self.releases = Releases(config.scripts, self._new_pool, self._offer)
         self.listener = Listener(config.listener, self)
         self._outside = Outside(
             config.orchestrators,
@@ -129,11 +118,22 @@ class Node:
                 "_metrics": self._metrics,
                 "_methods": self._list_methods,
             },
-            {"_drain": self._drain},
+            {"_drain": self._drain, "_deploy": self._deploy},
+            large=frozenset({"_deploy"}),
         )
 
     def __repr__(self) -> str:
         return f"<Node {self.listener.address} {self.pool}>"
+
+    @property
+    def pool(self) -> WorkerPool:
+        """The workers that take new calls."""
+        return self.releases.current.pool
+
+    @property
+    def scripts(self) -> Sequence[Script]:
+        """What they have loaded."""
+        return self.releases.current.scripts
 
     @property
     def methods(self) -> Sequence[str]:
@@ -144,11 +144,10 @@ class Node:
         """Bind, load the scripts in every worker, and begin to accept; return the address."""
         address = self.listener.bind()
         try:
-            _start_or_stop(self.pool)
+            self.releases.start()
         except BaseException:
             self.listener.stop_accepting()
             raise
-        self._offer(self.pool)
         self._outside.start()
         self.listener.start()
         return address
@@ -158,20 +157,7 @@ class Node:
 
         A script that cannot be loaded is logged, and the old ones stay.
         """
-        with self._reloading:
-            try:
-                scripts = self._read_scripts()
-                pool = self._new_pool(scripts)
-                _start_or_stop(pool)
-            except MadrpcError as error:
-                log.error("not reloaded, the old scripts stay: %s", error.message)
-                return
-            old, self.pool = self.pool, pool
-            self.scripts = scripts
-            self._offer(pool)
-        log.info("reloaded: %s", ", ".join(f"{s.name}@{s.sha256[:8]}" for s in scripts))
-        self._retiring.append(old)
-        gevent.spawn(self._retire, old)
+        self.releases.reload()
 
     def watch(self) -> None:
         """Reload whenever a script file has changed; never returns."""
@@ -197,8 +183,7 @@ class Node:
         self.draining = True
         self.listener.close("the node is stopping")
         self._outside.stop()
-        for pool in (self.pool, *self._retiring):
-            pool.stop()
+        self.releases.stop()
 
     # ------------------------------------------------------------- calls
 
@@ -215,10 +200,10 @@ class Node:
         connection.respond_error(request.id, error)
         return None
 
-    def _offer(self, pool: WorkerPool) -> None:
-        self._methods = frozenset(pool.methods)
-        hashes = (script.sha256 for script in self.scripts)
-        self._revision = revision_of((*sorted(self._methods), *hashes))
+    def _offer(self) -> None:
+        """The functions of another release can be called from now on."""
+        self._methods = frozenset(self.methods)
+        self._revision = revision_of((*sorted(self._methods), self.releases.current.id))
 
     def _advertised(self, local_host: str) -> Address:
         """Where an orchestrator reaches this node, seen from its connection."""
@@ -227,21 +212,11 @@ class Node:
         bound = self.listener.address
         return Address(local_host, bound.port) if bound.host in _EVERYWHERE else bound
 
-    def _read_scripts(self) -> list[Script]:
-        return [Script.read(path) for path in self.config.scripts]
-
     def _new_pool(self, scripts: Sequence[Script]) -> WorkerPool:
         config = self.config
         return WorkerPool(
             config.pool, config.limits, scripts, config.listener.max_frame, self, self._answered
         )
-
-    def _retire(self, pool: WorkerPool) -> None:
-        """Stop a pool when its last call has ended."""
-        while pool.is_busy:
-            gevent.sleep(_DRAIN_POLL_S)
-        pool.stop()
-        self._retiring.remove(pool)
 
     def nested_call(
         self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
@@ -348,6 +323,7 @@ class Node:
             "revision": self._revision,
             "methods": sorted(self._methods),
             "scripts": [{"name": s.name, "sha256": s.sha256} for s in self.scripts],
+            "release": self.releases.describe(),
             "limits": {
                 "time_s": self.config.limits.time_s,
                 "memory_bytes": self.config.limits.memory_bytes,
@@ -365,7 +341,7 @@ class Node:
             "uptime_s": round(_now() - self._started, 3),
             "calls": self._stats.calls,
             "errors": self._stats.errors,
-            "in_flight": sum(pool.table.in_flight for pool in (self.pool, *self._retiring)),
+            "in_flight": sum(pool.table.in_flight for pool in self.releases.pools),
             "queued": table.queued,
             "queued_bytes": table.queued_bytes,
             "connections": len(self.listener.connections),
@@ -385,6 +361,11 @@ class Node:
             log.info("a caller ordered this node to drain")
             self.told_to_drain.set()
         return {"state": "draining"}
+
+    def _deploy(self, args: dict[str, Any]) -> dict[str, Any]:
+        if self.draining:
+            raise Draining("the node is shutting down")
+        return deploy(self.releases, args, allowed=self.config.deployable)
 
     def _list_methods(self, _args: dict[str, Any]) -> dict[str, Any]:
         return {"methods": sorted(self._methods)}

@@ -36,6 +36,8 @@ from madrpc.protocol.messages import (
 __all__ = ["WorkerBoot", "worker_main"]
 
 _RECV_BYTES = 256 * 1024
+#: So many new containers and no fewer may hold garbage; the values of one call are none.
+_GARBAGE_AFTER = 100_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def worker_main(sock: socket.socket, boot: WorkerBoot, claimant: Claimant) -> No
         return
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER)
     _say_booted(sock, result_tail({"methods": sorted(engine.methods), "load_s": engine.load_s}))
     _serve(sock, engine, boot, claimant)
 

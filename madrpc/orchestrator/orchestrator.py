@@ -18,6 +18,7 @@ from madrpc.links.usage import ProcessUsage
 from madrpc.orchestrator.discovery import Discovery, source_of
 from madrpc.orchestrator.forwarder import Forwarder
 from madrpc.orchestrator.registry import Registry
+from madrpc.orchestrator.rollout import Rollout
 from madrpc.policy.stats import MethodTable
 from madrpc.protocol.messages import Request
 from madrpc.version import PROTOCOL_VERSION, __version__
@@ -58,7 +59,8 @@ class Orchestrator:
                 "_register": self.registry.register,
                 "_deregister": self.registry.deregister,
             },
-            {"_drain": self._drain_node},
+            {"_drain": self._drain_node, "_deploy": Rollout(self.nodes).deploy},
+            large=frozenset({"_deploy"}),
         )
 
     def __repr__(self) -> str:
@@ -247,4 +249,13 @@ def _node_info(upstream: Upstream, *, brief: bool = False) -> dict[str, Any]:
         "version": info.get("version", ""),
         **methods,
         "scripts": info.get("scripts", []),
+        "release": _release(upstream),
     }
+
+
+def _release(upstream: Upstream) -> dict[str, Any] | None:
+    """What the node said of its release, as old as it is by now."""
+    release = upstream.info.get("release")
+    if not isinstance(release, dict) or not isinstance(release.get("age_s"), (int, float)):
+        return None
+    return {**release, "age_s": round(release["age_s"] + _now() - upstream.learned_at, 3)}

@@ -1,9 +1,10 @@
 """Arguments and results as the JSON text that enters and leaves an engine.
 
-Both directions run at the speed of a C encoder, of orjson's where that is installed, and only a
-text that could hold a problem is looked at value by value. What orjson cannot do or would do
-otherwise (NaN, deep nesting, text beyond ASCII) falls back on the standard library's encoder, so
-results do not depend on it.
+Both directions run at the speed of a C encoder, and only a text that could hold a problem is looked
+at value by value. orjson, where it is installed, does most of the looking itself: what it writes
+with integers held to 53 bits is nested less than 255 levels deep and has no half characters. What
+it refuses or would do otherwise (NaN) falls back on the standard library's encoder, so results do
+not depend on it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import Any, Final
 
 from madrpc.config import MAX_SAFE_INTEGER
 from madrpc.errors import ResultNotSerializable
+from madrpc.protocol.packing import pack
 from madrpc.protocol.values import MAX_DEPTH, check_args, text_refusal, walk
 
 try:
@@ -24,6 +26,17 @@ except ImportError:
 
 __all__ = ["args_to_json", "result_from_json"]
 
+_UNSURE: Final = object()
+#: Subclasses and the like are not what they look like; an integer beyond 53 bits is an error.
+_STRICTLY: Final = (
+    0
+    if orjson is None
+    else orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_STRICT_INTEGER
+)
+
 #: An integer of more digits is beyond 2**53 whatever they are.
 _MOST_DIGITS = 20
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -31,6 +44,8 @@ _DIGITS = str.maketrans("123456789", "000000000")
 _LONG_NUMBER = "0" * 16
 #: Three digits are the least that an exponent beyond the largest double needs.
 _BIG_EXPONENTS = ("e+000", "e000", "E+000", "E000")
+#: How a packed number begins that is not finite; other bytes may look like one.
+_not_finite = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]").search
 # What may be one: any escape of a surrogate, also those of proper pairs.
 _lone_surrogate = re.compile(r"\\u[dD][89a-fA-F]").search
 #: Levels taken off a flat text before it is looked at value by value.
@@ -42,7 +57,7 @@ _encode = json.JSONEncoder(
 
 
 def args_to_json(args: dict[str, Any]) -> str:
-    """Encode arguments as ASCII JSON.
+    """Encode arguments as JSON text without raw control characters.
 
     Args:
         args: as MessagePack or JSON are decoded; enumerations and the like never come of these.
@@ -50,8 +65,11 @@ def args_to_json(args: dict[str, Any]) -> str:
     Raises:
         InvalidArguments: with the path to the value that JSON, or a double, cannot carry.
     """
+    text = _encode_quickly(args)
+    if text is not None:
+        return text
     try:
-        text = _quickly(args) or _encode(args)
+        text = _encode(args)
     except (TypeError, ValueError, RecursionError):
         check_args(args)
         raise
@@ -60,21 +78,18 @@ def args_to_json(args: dict[str, Any]) -> str:
     return text
 
 
-def _quickly(args: dict[str, Any]) -> str | None:
+def _encode_quickly(args: dict[str, Any]) -> str | None:
     """What orjson makes of the arguments, if that is sure to be what it should be."""
     if orjson is None:
         return None
     try:
-        text = orjson.dumps(
-            args,
-            option=orjson.OPT_PASSTHROUGH_SUBCLASS
-            | orjson.OPT_PASSTHROUGH_DATETIME
-            | orjson.OPT_PASSTHROUGH_DATACLASS,
-        )
+        text = orjson.dumps(args, option=_STRICTLY)
     except TypeError:
         return None
-    # It writes null for NaN.
-    return text.decode() if text.isascii() and b"null" not in text else None
+    # It writes null for what is not finite.
+    if b"null" in text and _not_finite(pack(args)):
+        return None
+    return text.decode()
 
 
 def result_from_json(text: str) -> Any:
@@ -85,6 +100,23 @@ def result_from_json(text: str) -> Any:
     Raises:
         ResultNotSerializable: for text with lone surrogates or too deep a nesting.
     """
+    value = _decode_quickly(text)
+    return _decode_carefully(text) if value is _UNSURE else value
+
+
+def _decode_quickly(text: str) -> Any:
+    """The value, if orjson finds nothing in it that needs a closer look."""
+    if orjson is None:
+        return _UNSURE
+    try:
+        value = orjson.loads(text)
+        orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
+    except (TypeError, ValueError):
+        return _UNSURE
+    return value
+
+
+def _decode_carefully(text: str) -> Any:
     digits = text.translate(_DIGITS)
     try:
         if _LONG_NUMBER in digits:
@@ -92,7 +124,7 @@ def result_from_json(text: str) -> Any:
         elif any(exponent in digits for exponent in _BIG_EXPONENTS):
             value = json.loads(text, parse_float=_finite)
         else:
-            value = _decode(text)
+            value = json.loads(text)
     except RecursionError:
         raise _too_deep_result() from None
     if _may_be_too_deep(text) and any(len(path) > MAX_DEPTH for path, _ in walk(value)):
@@ -100,15 +132,6 @@ def result_from_json(text: str) -> Any:
     if _lone_surrogate(text):
         _refuse_lone_surrogates(value)
     return value
-
-
-def _decode(text: str) -> Any:
-    if orjson is not None:
-        try:
-            return orjson.loads(text)
-        except ValueError:
-            pass  # a lone surrogate, or nested too deep for it
-    return json.loads(text)
 
 
 def _exact_number(digits: str) -> int | float:

@@ -23,6 +23,7 @@ import msgpack
 
 from madrpc.config import MAX_METHOD_BYTES
 from madrpc.errors import InvalidArguments, InvalidRequest, MadrpcError, ProtocolError
+from madrpc.protocol.packing import pack, unpack_fields
 from madrpc.protocol.values import check_args
 
 __all__ = [
@@ -152,13 +153,12 @@ def request_tail(method: str, args: Any, meta: Mapping[str, Any] | None = None) 
         TypeError, ValueError, OverflowError, UnicodeEncodeError: from msgpack, for values it
             cannot encode; ``values.check_args`` names the value.
     """
-    return b"".join((msgpack.packb(method), msgpack.packb(args), msgpack.packb(meta)))
+    return b"".join((pack(method), pack(args), pack(meta)))
 
 
 def result_tail(result: Any) -> bytes:
     """Error nil and the result, ready to follow a response head."""
-    packed: bytes = msgpack.packb(result)
-    return NIL + packed
+    return NIL + pack(result)
 
 
 def error_tail(error: MadrpcError) -> bytes:
@@ -372,13 +372,7 @@ def unpack_error(tail: bytes) -> Any:
 
 def _unpack_fields(tail: bytes, count: int, *, strict: bool = True) -> list[Any]:
     try:
-        # An array header in front turns the fields into one value, decoded in one call.
-        fields: list[Any] = msgpack.unpackb(
-            bytes((0x90 | count,)) + tail,
-            raw=False,
-            strict_map_key=strict,
-            ext_hook=_refuse_ext if strict else msgpack.ExtType,
-        )
+        fields = unpack_fields(tail, count) if strict else _unpack_anything(tail, count)
     except msgpack.exceptions.StackError as error:
         raise InvalidArguments(
             "the value is nested deeper than MessagePack readers allow"
@@ -388,5 +382,9 @@ def _unpack_fields(tail: bytes, count: int, *, strict: bool = True) -> list[Any]
     return fields
 
 
-def _refuse_ext(code: int, data: bytes) -> Any:
-    raise ValueError(f"extension type {code} is not a JSON value")
+def _unpack_anything(tail: bytes, count: int) -> list[Any]:
+    """Decode fields whatever their keys and extension types are, to say what is wrong."""
+    fields: list[Any] = msgpack.unpackb(
+        bytes((0x90 | count,)) + tail, raw=False, strict_map_key=False
+    )
+    return fields

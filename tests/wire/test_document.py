@@ -203,6 +203,17 @@ def test_an_order_to_drain_is_described(summing: tuple[RunningServer, RunningSer
     assert args["node"] in refusal["message"]
 
 
+def test_a_deployment_is_described(summing: tuple[RunningServer, RunningServer]) -> None:
+    (text,) = blocks("deploy")
+    name, args, result = json.loads(text)
+    with Caller(summing[1].address) as caller:
+        # The share of one node is no canary; what the document leaves out of a script is no script.
+        refusal = caller.refused(request(5, name, args))
+        assert "node 127.0.0.1:" in refusal["message"]
+        args = {"scripts": [{"name": "sum.js", "source": SUM_JS}]}
+        assert caller.call(name, args).keys() == result.keys()
+
+
 def shape(value: Any) -> Any:
     """Keys and types; of the items of a list only the first counts."""
     if isinstance(value, dict):

@@ -119,8 +119,8 @@ def error_name(messages: list[Any]) -> str:
 
 def test_a_result_is_sent_and_its_context_freed():
     desk = Desk(Done('{"r":[1,"é"]}'))
-    assert desk.start(7, args={"a": "ü"}) == [[1, 7, None, {"r": [1, "é"]}]]
-    assert desk.execution.call == Call("f", '{"a":"\\u00fc"}', 2.0)
+    assert desk.start(7, args={"a": 1}) == [[1, 7, None, {"r": [1, "é"]}]]
+    assert desk.execution.call == Call("f", '{"a":1}', 2.0)
     assert desk.execution.closed == 1
     assert repr(desk.runner) == "<CallRunner 0 parked>"
 
