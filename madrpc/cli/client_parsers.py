@@ -89,7 +89,7 @@ def health_parser() -> argparse.ArgumentParser:
         "health",
         "Say by the exit status whether a server takes calls: 0 if it does, 3 if it is degraded "
         "(a node without a ready worker, an orchestrator without a node), draining or not there. "
-        "Cheap enough for a probe every second.",
+        "It asks one short question and runs no script.",
         "Example: madrpc health 127.0.0.1:8080 && echo ready",
     )
     add_address(parser)

@@ -138,7 +138,7 @@ class Host:
         self.address = f"127.0.0.1:{self.port.getsockname()[1]}"
 
     def orchestrator(self) -> object:
-        env = self.manager.environment(WATCHDOG_USEC="30000000")
+        env = self.manager.environment(WATCHDOG_USEC="400000")
         launcher = (sys.executable, "-c", WITH_SOCKET, str(self.port.fileno()))
         words = words_of("madrpc-orchestrator.service", self.etc)
         return self.servers.start(
