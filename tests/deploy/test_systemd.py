@@ -185,7 +185,6 @@ def test_services_restart_while_they_are_called(host: Host) -> None:
             reader.join(30)
     assert set(got) == {False}
     assert second.stop() == again.stop() == 0
-    host.manager.wait_for("STOPPING=1", 4)
 
 
 def test_a_socket_that_is_no_port_is_refused_by_name(host: Host, tmp_path: Path) -> None:
