@@ -6,6 +6,7 @@
 # make lint     ruff: rules and format
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
+# make checks   linters and schemas for the files in deploy/ and for a release, into .venv
 # make dist     the source distribution and the wheel, in dist/, checked and tried out
 # make pythons  the unit tests and the installed wheel on each Python from 3.11 to 3.14 that is here
 # make image    what the Containerfile does, without a container: builds the engine anew
@@ -51,7 +52,6 @@ types: $(STAMP)
 man: $(STAMP)
 	$(BIN)/python tools/make_manpages.py
 
-# What only checks: the linters and schemas of deploy/, and of a release.
 checks: $(CHECKS)
 
 $(CHECKS): $(STAMP)
