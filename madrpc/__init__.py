@@ -41,6 +41,7 @@ from madrpc.errors import (
     Unauthenticated,
     WorkerCrashed,
 )
+from madrpc.receipt import Receipt, Reply
 from madrpc.version import __version__
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ __all__ = [
     "PayloadTooLarge",
     "PromiseNeverSettled",
     "ProtocolError",
+    "Receipt",
+    "Reply",
     "ResultNotSerializable",
     "ScriptError",
     "StackLimitExceeded",

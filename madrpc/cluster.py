@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from madrpc.client.client import Client
-from madrpc.errors import InternalError, MadrpcError, ScriptError
+from madrpc.errors import InternalError, InvalidArguments, MadrpcError, ScriptError
 
 __all__ = ["LocalCluster"]
 
@@ -35,6 +35,7 @@ class LocalCluster:
 
     Raises:
         ScriptError: a script cannot be loaded.
+        InvalidArguments: a server refused an option.
         InternalError: a server did not get ready.
     """
 
@@ -121,17 +122,31 @@ def _share(nodes: int) -> int:
 
 
 class Server:
-    """One server process. It ends with this process, because it watches the pipe to its stdin."""
+    """One server process. It ends with this process, because it watches the pipe to its stdin.
 
-    def __init__(self, *words: str) -> None:
+    Args:
+        words: the command and its options.
+        token: what its callers have to show; it crosses a pipe, where no other user can read it.
+        apart: start it in a session of its own, where Ctrl-C in a terminal does not reach it.
+    """
+
+    def __init__(self, *words: str, token: str | None = None, apart: bool = False) -> None:
         self.command = words[0]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "madrpc", *words, "--watch-stdin"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipe = [] if token is None else [_pipe_with(token)]
+        secret = [word for fd in pipe for word in ("--auth-token-file", f"/dev/fd/{fd}")]
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "madrpc", *words, *secret, "--watch-stdin"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                pass_fds=pipe,
+                start_new_session=apart,
+            )
+        finally:
+            for fd in pipe:
+                os.close(fd)
         self.address = ""
         self.url: str | None = None
         self._errors: list[str] = []
@@ -147,6 +162,7 @@ class Server:
 
         Raises:
             ScriptError: the server refused a script.
+            InvalidArguments: it refused an option.
             InternalError: it ended or stayed silent.
         """
         give_up = time.monotonic() + _READY_TIMEOUT_S
@@ -163,6 +179,11 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
 
+    def let_go(self) -> None:
+        """Close the pipe that it watches: it drains and exits, even if this process ends first."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
     def wait(self, timeout_s: float) -> int:
         """Wait for the end, by force after ``timeout_s``; return the exit status."""
         try:
@@ -170,13 +191,14 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        self.let_go()
         return status
 
     def _failure(self, status: int) -> MadrpcError:
         time.sleep(0.05)
         text = "".join(self._errors).strip()
+        if text.startswith("usage:"):
+            return InvalidArguments(text.rpartition("error: ")[2])
         text = text.removeprefix("madrpc: ").removeprefix("ScriptError: ")
         kind = ScriptError if status == ScriptError.exit_code else InternalError
         return kind(text or f"the {self.command} exited with status {status} before it was ready")
@@ -200,3 +222,11 @@ class Server:
                     sys.stderr.write(line)
                 else:
                     self._errors.append(line)
+
+
+def _pipe_with(text: str) -> int:
+    """The end to read of a pipe that holds one line; the line fits into the pipe."""
+    end, start = os.pipe()
+    with os.fdopen(start, "w", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+    return end

@@ -36,6 +36,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from madrpc.receipt import Receipt
+
 __all__ = [
     "ERRORS",
     "CallTimeout",
@@ -75,12 +77,14 @@ class MadrpcError(Exception):
         message: one sentence for a person.
         data: details, JSON values only.
         retryable: whether the same call may succeed when tried again.
+        receipt: where the call's time went, if it was made with ``receipt=True``.
         exit_code: what a command exits with when this error ends it.
     """
 
     code: ClassVar[int] = -32603
     retryable: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
+    receipt: Receipt | None = None
 
     def __init__(self, message: str = "", data: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -89,7 +93,10 @@ class MadrpcError(Exception):
         self.data: dict[str, Any] = dict(data or {})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.message, self.data), {"name": self.name})
+        state: dict[str, Any] = {"name": self.name}
+        if self.receipt is not None:
+            state["receipt"] = self.receipt
+        return (type(self), (self.message, self.data), state)
 
     def to_wire(self) -> dict[str, Any]:
         """The error as the wire's map: code, name, message, data."""

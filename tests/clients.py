@@ -84,9 +84,13 @@ class _Remote:
 
 
 class _Future:
-    def __init__(self, run: Run, future: asyncio.Future[Any]) -> None:
+    def __init__(self, run: Run, future: Any) -> None:
         self._run = run
         self._future = future
+
+    @property
+    def receipt(self) -> Any:
+        return self._future.receipt
 
     def result(self, timeout: float | None = None) -> Any:
         async def wait() -> Any:

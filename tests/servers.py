@@ -63,6 +63,12 @@ def require_textual() -> None:
         give_up("textual is not installed")
 
 
+def require_distributed() -> None:
+    """Skip where the extra ``dask`` is not installed; in CI that is a failure."""
+    if importlib.util.find_spec("distributed") is None:
+        give_up("dask.distributed is not installed")
+
+
 def runs(process: psutil.Process) -> bool:
     """Whether a process runs; one that only waits to be reaped does not."""
     try:

@@ -13,6 +13,7 @@ from madrpc.cli.options import (
     positive_int,
     share,
     threshold,
+    traceparent,
 )
 from madrpc.cli.parser_parts import ARGS_HELP, add_address, new_parser
 
@@ -40,6 +41,7 @@ def call_parser() -> argparse.ArgumentParser:
     parser.add_argument("args", nargs="*", metavar="ARGS", help=ARGS_HELP)
     add_client_options(parser)
     parser.add_argument("--seed", metavar="SEED", help="make Math.random reproducible")
+    _add_receipt_options(parser, "tell on stderr where the time of the call went")
     return parser
 
 
@@ -146,7 +148,18 @@ def map_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="tell no progress on stderr")
     add_client_options(parser)
+    _add_receipt_options(parser, "tell on stderr at the end where the time of all calls went")
     return parser
+
+
+def _add_receipt_options(parser: argparse.ArgumentParser, time_help: str) -> None:
+    parser.add_argument("--time", action="store_true", help=time_help)
+    parser.add_argument(
+        "--trace",
+        type=traceparent,
+        metavar="TRACEPARENT",
+        help="a W3C traceparent; it goes with the call into the servers' logs",
+    )
 
 
 def top_parser() -> argparse.ArgumentParser:

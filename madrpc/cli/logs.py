@@ -15,6 +15,11 @@ class _UtcFormatter(logging.Formatter):
         whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         return f"{whole}.{int(record.msecs):03}Z"
 
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        text = super().formatMessage(record)
+        trace = _call_of(record).get("trace")
+        return f"{text} trace={trace}" if trace else text
+
 
 class _JsonFormatter(_UtcFormatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -23,10 +28,17 @@ class _JsonFormatter(_UtcFormatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
+            **_call_of(record),
         }
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+def _call_of(record: logging.LogRecord) -> dict[str, str]:
+    """The call that a record is about: ``method``, ``node`` and ``trace``, as far as known."""
+    call = getattr(record, "call", None) or {}
+    return {key: value for key, value in call.items() if value is not None}
 
 
 def configure_logging(level: str, form: str) -> None:

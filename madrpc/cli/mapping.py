@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ _LONGEST_SHOWN = 80
 def run_map(options: argparse.Namespace) -> int:
     """``madrpc map``"""
     progress = _Progress(options.quiet)
+    spent = _Spent()
     failed = 0
     with client_of(options) as client:
         outcomes = client.map(
@@ -33,15 +35,19 @@ def run_map(options: argparse.Namespace) -> int:
             concurrency=options.concurrency,
             ordered=not options.unordered,
             return_errors=options.keep_going,
+            trace=options.trace,
+            receipt=options.time,
         )
         try:
             for outcome in outcomes:
-                failed += _write(outcome)
+                failed += _write(spent.note(outcome) if options.time else outcome)
                 progress.step(failed)
         finally:
             outcomes.close()  # type: ignore[attr-defined]
             sys.stdout.flush()
             progress.end()
+            if options.time:
+                print(f"time {spent}", file=sys.stderr)
     return EXIT_FAILED if failed else 0
 
 
@@ -79,6 +85,32 @@ def _arguments(line: str, number: int, name: str | None) -> dict[str, Any]:
             "--arg NAME passes each line's value under a name"
         )
     return value
+
+
+class _Spent:
+    """Where the time of all calls went together."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._ms = dict.fromkeys(("run", "queue", "wire"), 0.0)
+        self._nodes: Counter[str] = Counter()
+
+    def note(self, outcome: Any) -> Any:
+        """Add a call; return its result, or its error."""
+        is_error = isinstance(outcome, MadrpcError)
+        receipt = outcome.receipt
+        if receipt is not None:
+            self._calls += 1
+            for name in self._ms:
+                self._ms[name] += getattr(receipt, f"{name}_ms") or 0.0
+            if receipt.node is not None:
+                self._nodes[receipt.node] += 1
+        return outcome if is_error else outcome.result
+
+    def __str__(self) -> str:
+        sums = ", ".join(f"{name} {ms:.1f} ms" for name, ms in self._ms.items())
+        nodes = ", ".join(f"{node} {count}" for node, count in sorted(self._nodes.items()))
+        return f"{self._calls} calls, {sums}; {nodes or 'no node has told its part'}"
 
 
 class _Progress:

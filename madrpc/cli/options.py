@@ -11,6 +11,7 @@ from madrpc.address import Address, AddressError, NodeSource, parse_address, par
 from madrpc.config import DEFAULT_MAX_FRAME, MAX_FRAME_CEILING, Security, TlsFiles
 from madrpc.errors import Unauthenticated
 from madrpc.policy.thresholds import Threshold
+from madrpc.protocol.meta import is_traceparent
 
 __all__ = [
     "add_client_options",
@@ -27,6 +28,7 @@ __all__ = [
     "security_of",
     "share",
     "threshold",
+    "traceparent",
 ]
 
 _PREFIX = "MADRPC_"
@@ -179,6 +181,15 @@ def threshold(text: str) -> Threshold:
         return Threshold.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def traceparent(text: str) -> str:
+    """A W3C traceparent."""
+    if not is_traceparent(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r:.100} is no W3C traceparent; write 00-<32 hex>-<16 hex>-<2 hex> in lower case"
+        )
+    return text
 
 
 def add_http(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from madrpc.cli.arguments import parse_arguments
 from madrpc.cli.options import security_of
 from madrpc.client.client import Client
 from madrpc.config import TlsFiles
+from madrpc.errors import MadrpcError
 
 __all__ = ["client_of", "print_json", "run_call", "run_health", "run_info", "run_methods"]
 
@@ -26,8 +27,19 @@ def print_json(value: Any) -> None:
 def run_call(options: argparse.Namespace) -> int:
     """``madrpc call``"""
     args = parse_arguments(options.args)
+    settings = {"seed": options.seed, "trace": options.trace}
     with client_of(options) as client:
-        print_json(client.call(options.method, args, seed=options.seed))
+        if not options.time:
+            print_json(client.call(options.method, args, **settings))
+            return 0
+        try:
+            result, receipt = client.call(options.method, args, **settings, receipt=True)
+        except MadrpcError as error:
+            if error.receipt is not None:
+                print(f"time {error.receipt}", file=sys.stderr)
+            raise
+    print_json(result)
+    print(f"time {receipt}", file=sys.stderr)
     return 0
 
 

@@ -207,7 +207,7 @@ def _serve(
     if manager:
         gevent.spawn(_report, server, manager)
     if options.watch_stdin:
-        gevent.spawn(_watch_stdin, asked)
+        gevent.spawn(_watch_stdin, asked, options.linger)
     asked.first.wait()
     log.info("draining: accepted calls may finish; a second signal stops at once")
     manager.stopping("draining")
@@ -271,12 +271,21 @@ class _Signals:
         self.first.set()
 
 
-def _watch_stdin(asked: _Signals) -> None:
-    """Stop when whoever started this server, and holds its stdin, is gone."""
+def _watch_stdin(asked: _Signals, linger_s: float) -> None:
+    """Stop when whoever started this server, and holds its stdin, is gone.
+
+    Args:
+        linger_s: how long to go on serving then, so that a successor can take over; a server that
+            lingers and was already told to drain is not hurried.
+    """
     fd = sys.stdin.fileno()
     os.set_blocking(fd, False)
     while True:
         gevent.socket.wait_read(fd)
         if not os.read(fd, 4096):
-            asked.arrived(signal.SIGTERM)
-            return
+            break
+    if linger_s:
+        asked.first.wait(linger_s)
+        asked.first.set()
+    else:
+        asked.arrived(signal.SIGTERM)

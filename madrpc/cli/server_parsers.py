@@ -11,6 +11,7 @@ from madrpc.cli.options import (
     address,
     bind_address,
     node_source,
+    not_negative,
     positive_int,
 )
 from madrpc.cli.parser_parts import add_balance, add_limits, new_parser
@@ -65,7 +66,7 @@ def node_parser() -> argparse.ArgumentParser:
     )
     _add_script_options(parser)
     add_server_options(parser)
-    parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)
+    _add_parent_options(parser)
     return parser
 
 
@@ -100,7 +101,7 @@ def orchestrator_parser() -> argparse.ArgumentParser:
     )
     add_balance(parser)
     add_server_options(parser)
-    parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)
+    _add_parent_options(parser)
     return parser
 
 
@@ -132,6 +133,12 @@ def up_parser() -> argparse.ArgumentParser:
     add_balance(parser)
     add_http(parser)
     return parser
+
+
+def _add_parent_options(parser: argparse.ArgumentParser) -> None:
+    """For programs that start servers; of no use on a command line."""
+    parser.add_argument("--watch-stdin", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--linger", type=not_negative, default=0.0, help=argparse.SUPPRESS)
 
 
 def _add_script_options(parser: argparse.ArgumentParser) -> None:

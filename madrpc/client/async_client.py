@@ -7,15 +7,16 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from madrpc.client.async_mapping import run_async_map, with_async_progress
 from madrpc.client.attempts import PendingCall
 from madrpc.client.base import CLIENT_DEFAULT, Args, BaseClient, Timeout
-from madrpc.client.loop_traffic import LoopTraffic
+from madrpc.client.loop_traffic import LoopFuture, LoopTraffic
 from madrpc.client.progress import progress_bar
 from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME
 from madrpc.errors import ClientClosed
+from madrpc.receipt import Reply
 
 __all__ = ["AsyncClient"]
 
@@ -103,6 +104,7 @@ class AsyncClient(BaseClient):
 
     # ------------------------------------------------------------- calls
 
+    @overload
     async def call(
         self,
         method: str,
@@ -110,6 +112,31 @@ class AsyncClient(BaseClient):
         *,
         timeout: Timeout = CLIENT_DEFAULT,  # noqa: ASYNC109 - a deadline that goes over the wire
         seed: int | str | None = None,
+        trace: str | None = None,
+        receipt: Literal[True],
+    ) -> Reply: ...
+
+    @overload
+    async def call(
+        self,
+        method: str,
+        args: Args = None,
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,  # noqa: ASYNC109 - a deadline that goes over the wire
+        seed: int | str | None = None,
+        trace: str | None = None,
+        receipt: bool = False,
+    ) -> Any: ...
+
+    async def call(
+        self,
+        method: str,
+        args: Args = None,
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,  # noqa: ASYNC109 - a deadline that goes over the wire
+        seed: int | str | None = None,
+        trace: str | None = None,
+        receipt: bool = False,
     ) -> Any:
         """Call a function and return its result; cancelling the task cancels the call.
 
@@ -118,15 +145,20 @@ class AsyncClient(BaseClient):
             args: its named arguments; JSON values only.
             timeout: seconds until the call gives up; None is no deadline.
             seed: makes the call's ``Math.random`` reproducible.
+            trace: a W3C ``traceparent``, which goes with the call into the servers' logs.
+            receipt: return a ``Reply``: the result, and a ``Receipt`` that says where the time
+                went. An error has it as its ``receipt``.
 
         Raises:
             MadrpcError: one of the tree in ``madrpc.errors``.
+            ValueError: ``timeout`` or ``trace`` cannot be used.
             RuntimeError: the client was opened in another event loop or process.
         """
         traffic = self._traffic()
-        call = self._pending(method, args, timeout, seed)
+        call = self._pending(method, args, timeout, seed, trace, receipt)
         try:
-            return await traffic.future(call)
+            result = await traffic.future(call)
+            return call.reply(result) if receipt else result
         except asyncio.CancelledError:
             traffic.give_up(call)
             raise
@@ -138,11 +170,17 @@ class AsyncClient(BaseClient):
         *,
         timeout: Timeout = CLIENT_DEFAULT,
         seed: int | str | None = None,
-    ) -> asyncio.Future[Any]:
-        """Start a call and return its future; ``cancel`` works until the answer is there."""
+        trace: str | None = None,
+        receipt: bool = False,
+    ) -> LoopFuture:
+        """Start a call and return its future; ``cancel`` works until the answer is there.
+
+        With ``receipt=True`` the future's ``receipt`` is a ``Receipt`` once it is done.
+        """
         traffic = self._traffic()
-        call = self._pending(method, args, timeout, seed)
-        future = traffic.future(call)
+        call = self._pending(method, args, timeout, seed, trace, receipt)
+        future = LoopFuture(loop=traffic.loop)
+        traffic.start_for(future, call)
         future.add_done_callback(partial(_give_up_if_cancelled, traffic, call))
         return future
 
@@ -156,6 +194,8 @@ class AsyncClient(BaseClient):
         progress: bool = False,
         return_errors: bool = False,
         timeout: Timeout = CLIENT_DEFAULT,
+        trace: str | None = None,
+        receipt: bool = False,
     ) -> AsyncIterator[Any]:
         """Call a function once for each item and yield the results as an async iterator.
 
@@ -171,11 +211,13 @@ class AsyncClient(BaseClient):
             progress: show a progress bar on stderr (needs the extra ``progress``).
             return_errors: yield a failed call's error instead of raising it.
             timeout: seconds each call has from the moment it is started.
+            trace: a W3C ``traceparent`` that goes with every call.
+            receipt: yield a ``Reply`` for each item: its result and its ``Receipt``.
 
         Raises:
             MadrpcError: from the iterator, the first call that failed.
         """
-        make_call = self._map_calls(method, concurrency, timeout)
+        make_call = self._map_calls(method, concurrency, timeout, trace, receipt)
         results = run_async_map(
             self._traffic(),
             make_call,

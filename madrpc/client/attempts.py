@@ -12,8 +12,11 @@ from madrpc.errors import CallTimeout, ConnectionFailed, InvalidArguments, Madrp
 from madrpc.policy.retry import should_retry
 from madrpc.policy.timing import ms_left
 from madrpc.protocol.frames import check_size
-from madrpc.protocol.messages import request_tail
+from madrpc.protocol.messages import Response, request_tail
+from madrpc.protocol.meta import trace_of
+from madrpc.protocol.receipts import unpack_receipts
 from madrpc.protocol.values import check_args
+from madrpc.receipt import Receipt, Reply
 
 __all__ = ["NOT_IN_FLIGHT", "PendingCall"]
 
@@ -45,11 +48,16 @@ class PendingCall:
         "id",
         "method",
         "not_before",
+        "receipt",
         "result",
+        "sent",
         "started",
         "tail",
         "tick",
         "token",
+        "told",
+        "trace",
+        "wants_receipt",
     )
 
     def __init__(
@@ -75,6 +83,38 @@ class PendingCall:
         self.token: Any = None
         self.result: Any = None
         self.error: MadrpcError | None = None
+        self.wants_receipt = meta is not None and meta.get("receipt") is True
+        if self.wants_receipt:
+            self.receipt: Receipt | None = None
+            self.trace = None if meta is None else trace_of(meta)
+            #: What servers said in the last answer, and how often a node had the call by then.
+            self.told: list[dict[str, Any]] = []
+            self.sent = 0
+
+    def note(self, response: Response) -> None:
+        """Keep what servers say in an answer to a call that wants a receipt."""
+        self.told = unpack_receipts(response.receipts)
+        counts = [said.get("attempts") for said in self.told]
+        # An answer is one attempt, and an orchestrator knows of more.
+        self.sent += max((n for n in counts if type(n) is int and 0 <= n < 1000), default=1) - 1
+
+    def conclude(self, error: MadrpcError | None) -> None:
+        """Make the receipt of a call that has ended, if it wants one."""
+        if self.wants_receipt and self.receipt is None:
+            self.receipt = Receipt.of(
+                self.told,
+                total_ms=(_now() - self.started) * 1000,
+                attempts=self.attempts + self.sent,
+                trace=self.trace,
+            )
+        if self.wants_receipt and error is not None:
+            error.receipt = self.receipt
+
+    def reply(self, result: Any) -> Reply:
+        """The result of a call that wants a receipt, with that."""
+        self.conclude(None)
+        assert self.receipt is not None
+        return Reply(result, self.receipt)
 
     def ms_left(self) -> int:
         """Time left as a request carries it."""
@@ -85,7 +125,12 @@ class PendingCall:
         if not should_retry(error, self.attempts, _most_attempts(error)):
             return None
         at = _now() + _delay(error, self.attempts)
-        return at if self.deadline is None or at < self.deadline else None
+        if self.deadline is not None and at >= self.deadline:
+            return None
+        if self.wants_receipt:
+            # What was said of this attempt is not said of the next.
+            self.told, self.receipt = [], None
+        return at
 
     @classmethod
     def refused(cls, method: str, error: MadrpcError) -> PendingCall:

@@ -11,6 +11,7 @@ from madrpc.client.mapping import MakeCall
 from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME, Security, TlsFiles
 from madrpc.credentials import Credentials
 from madrpc.errors import MadrpcError
+from madrpc.protocol.meta import is_traceparent
 
 __all__ = ["CLIENT_DEFAULT", "Args", "BaseClient", "RemoteFunctions", "Timeout"]
 
@@ -63,21 +64,31 @@ class BaseClient:
         raise NotImplementedError
 
     def _pending(
-        self, method: str, args: Args, timeout: Timeout, seed: int | str | None
+        self,
+        method: str,
+        args: Args,
+        timeout: Timeout,
+        seed: int | str | None = None,
+        trace: str | None = None,
+        receipt: bool = False,
     ) -> PendingCall:
         seconds = self.timeout if isinstance(timeout, _ClientDefault) else timeout
-        meta = None if seed is None else {"seed": seed}
+        meta = None
+        if seed is not None or trace is not None or receipt:
+            meta = _meta(seed, trace, receipt)
         return PendingCall(method, args, _checked_timeout(seconds), meta, self._max_frame)
 
-    def _map_calls(self, method: str, concurrency: int, timeout: Timeout) -> MakeCall:
+    def _map_calls(
+        self, method: str, concurrency: int, timeout: Timeout, trace: str | None, receipt: bool
+    ) -> MakeCall:
         """Check what all calls of a map have in common; return what makes one from an item."""
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
-        self._pending(method, None, timeout, None)
+        self._pending(method, None, timeout, None, trace, receipt)
 
         def make_call(item: Args) -> PendingCall:
             try:
-                return self._pending(method, item, timeout, None)
+                return self._pending(method, item, timeout, None, trace, receipt)
             except MadrpcError as error:
                 return PendingCall.refused(method, error)
 
@@ -105,6 +116,27 @@ class RemoteFunctions:
 
         remote.__name__ = remote.__qualname__ = name
         return remote
+
+
+def _meta(seed: int | str | None, trace: str | None, receipt: bool) -> dict[str, Any]:
+    """What a request says besides its arguments.
+
+    Raises:
+        ValueError: the trace is none.
+    """
+    meta: dict[str, Any] = {}
+    if seed is not None:
+        meta["seed"] = seed
+    if trace is not None:
+        if not is_traceparent(trace):
+            raise ValueError(
+                f"trace must be a W3C traceparent, 00-<32 hex>-<16 hex>-<2 hex> in lower case and "
+                f"not all zeros, not {trace!r:.100}"
+            )
+        meta["trace"] = trace
+    if receipt:
+        meta["receipt"] = True
+    return meta
 
 
 def _checked_timeout(timeout: float | None) -> float | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from madrpc.client.attempts import PendingCall
 from madrpc.client.base import CLIENT_DEFAULT, Args, BaseClient, Timeout
 from madrpc.client.channel import ChannelPool
-from madrpc.client.dispatcher import Dispatcher
+from madrpc.client.dispatcher import CallFuture, Dispatcher
 from madrpc.client.executor import FunctionExecutor
 from madrpc.client.loadtest import LoadResult, LoadTest, Plan
 from madrpc.client.mapping import run_map
@@ -21,6 +20,7 @@ from madrpc.client.progress import with_progress
 from madrpc.config import DEFAULT_CALL_TIMEOUT_S, DEFAULT_MAX_FRAME
 from madrpc.errors import ClientClosed, ConnectionFailed, Draining, MadrpcError, from_wire
 from madrpc.protocol.messages import unpack_response_tail
+from madrpc.receipt import Reply
 
 __all__ = ["Client"]
 
@@ -98,6 +98,7 @@ class Client(BaseClient):
 
     # ------------------------------------------------------------- calls
 
+    @overload
     def call(
         self,
         method: str,
@@ -105,6 +106,31 @@ class Client(BaseClient):
         *,
         timeout: Timeout = CLIENT_DEFAULT,
         seed: int | str | None = None,
+        trace: str | None = None,
+        receipt: Literal[True],
+    ) -> Reply: ...
+
+    @overload
+    def call(
+        self,
+        method: str,
+        args: Args = None,
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        seed: int | str | None = None,
+        trace: str | None = None,
+        receipt: bool = False,
+    ) -> Any: ...
+
+    def call(
+        self,
+        method: str,
+        args: Args = None,
+        *,
+        timeout: Timeout = CLIENT_DEFAULT,
+        seed: int | str | None = None,
+        trace: str | None = None,
+        receipt: bool = False,
     ) -> Any:
         """Call a function and return its result.
 
@@ -113,11 +139,15 @@ class Client(BaseClient):
             args: its named arguments; JSON values only.
             timeout: seconds until the call gives up; None is no deadline.
             seed: makes the call's ``Math.random`` reproducible.
+            trace: a W3C ``traceparent``, which goes with the call into the servers' logs.
+            receipt: return a ``Reply``: the result, and a ``Receipt`` that says where the time
+                went. An error has it as its ``receipt``.
 
         Raises:
             MadrpcError: one of the tree in ``madrpc.errors``.
+            ValueError: ``timeout`` or ``trace`` cannot be used.
         """
-        return self._run(self._pending(method, args, timeout, seed))
+        return self._run(self._pending(method, args, timeout, seed, trace, receipt))
 
     def submit(
         self,
@@ -126,9 +156,14 @@ class Client(BaseClient):
         *,
         timeout: Timeout = CLIENT_DEFAULT,
         seed: int | str | None = None,
-    ) -> Future[Any]:
-        """Start a call and return its future; ``cancel`` works until the answer is there."""
-        return self._dispatch(self._pending(method, args, timeout, seed))
+        trace: str | None = None,
+        receipt: bool = False,
+    ) -> CallFuture:
+        """Start a call and return its future; ``cancel`` works until the answer is there.
+
+        With ``receipt=True`` the future's ``receipt`` is a ``Receipt`` once it is done.
+        """
+        return self._dispatch(self._pending(method, args, timeout, seed, trace, receipt))
 
     def map(
         self,
@@ -140,6 +175,8 @@ class Client(BaseClient):
         progress: bool = False,
         return_errors: bool = False,
         timeout: Timeout = CLIENT_DEFAULT,
+        trace: str | None = None,
+        receipt: bool = False,
     ) -> Iterator[Any]:
         """Call a function once for each item and yield the results as an iterator.
 
@@ -154,11 +191,13 @@ class Client(BaseClient):
             progress: show a progress bar on stderr (needs the extra ``progress``).
             return_errors: yield a failed call's error instead of raising it.
             timeout: seconds each call has from the moment it is started.
+            trace: a W3C ``traceparent`` that goes with every call.
+            receipt: yield a ``Reply`` for each item: its result and its ``Receipt``.
 
         Raises:
             MadrpcError: from the iterator, the first call that failed.
         """
-        make_call = self._map_calls(method, concurrency, timeout)
+        make_call = self._map_calls(method, concurrency, timeout, trace, receipt)
         self._check_usable()
         results = run_map(
             Pipeline(self._endpoints, self._max_frame),
@@ -181,10 +220,10 @@ class Client(BaseClient):
             InvalidArguments: the arguments cannot be sent.
         """
         self._check_usable()
-        self._pending(method, args, CLIENT_DEFAULT, None)
+        self._pending(method, args, CLIENT_DEFAULT)
 
         def make_call() -> PendingCall:
-            return self._pending(method, args, CLIENT_DEFAULT, None)
+            return self._pending(method, args, CLIENT_DEFAULT)
 
         pipeline = Pipeline(self._endpoints, self._max_frame)
         return LoadTest(pipeline, make_call, plan).run()
@@ -224,12 +263,15 @@ class Client(BaseClient):
         self._check_usable()
         while True:
             try:
-                return self._attempt(call)
+                result = self._attempt(call)
             except MadrpcError as error:
                 at = call.retry_at(error)
                 if at is None:
+                    call.conclude(error)
                     raise
                 call.wait_until(at)
+            else:
+                return call.reply(result) if call.wants_receipt else result
 
     def _attempt(self, call: PendingCall) -> Any:
         call.attempts += 1
@@ -242,6 +284,8 @@ class Client(BaseClient):
         except BaseException as failure:
             self._channels.discard(channel, broken=isinstance(failure, ConnectionFailed))
             raise
+        if call.wants_receipt:
+            call.note(response)
         error, result = unpack_response_tail(response.tail)
         refusal = None if error is None else from_wire(error)
         if isinstance(refusal, Draining):
@@ -253,7 +297,7 @@ class Client(BaseClient):
             raise refusal
         return result
 
-    def _dispatch(self, call: PendingCall) -> Future[Any]:
+    def _dispatch(self, call: PendingCall) -> CallFuture:
         self._check_usable()
         with self._lock:
             if self._dispatcher is None:

@@ -13,8 +13,19 @@ from madrpc.client.attempts import PendingCall
 from madrpc.client.endpoints import Endpoints
 from madrpc.client.pipeline import Pipeline
 from madrpc.errors import Cancelled, ClientClosed, MadrpcError
+from madrpc.receipt import Receipt
 
-__all__ = ["Dispatcher"]
+__all__ = ["CallFuture", "Dispatcher"]
+
+
+class CallFuture(Future[Any]):
+    """The outcome of a call.
+
+    Attributes:
+        receipt: where the time went, once the call has ended, if it was asked for.
+    """
+
+    receipt: Receipt | None = None
 
 
 class Dispatcher:
@@ -33,9 +44,9 @@ class Dispatcher:
     def __repr__(self) -> str:
         return f"<Dispatcher {self._pipeline}>"
 
-    def submit(self, call: PendingCall) -> Future[Any]:
+    def submit(self, call: PendingCall) -> CallFuture:
         """Start a call; the future can be cancelled until its answer is there."""
-        future: Future[Any] = Future()
+        future = CallFuture()
         call.token = future
         # The future stays pending until its answer comes, which is what lets cancel() work on a
         # call that runs.
@@ -109,14 +120,17 @@ class Dispatcher:
         for call in unfinished:
             call.error = ClientClosed("the client was closed while the call was waiting")
             call.done = True
+            call.conclude(call.error)
             _settle(call)
 
 
 def _settle(call: PendingCall) -> None:
     """Give a finished call's outcome to its future, unless that was cancelled meanwhile."""
-    future: Future[Any] = call.token
+    future: CallFuture = call.token
     if not future.set_running_or_notify_cancel():
         return
+    if call.wants_receipt:
+        future.receipt = call.receipt
     error: MadrpcError | None = call.error
     if error is None:
         future.set_result(call.result)

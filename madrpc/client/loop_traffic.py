@@ -17,12 +17,23 @@ from madrpc.client.endpoints import Endpoints
 from madrpc.client.loop_conduit import LoopConduit
 from madrpc.client.traffic import DEADLINE_CHECK_S, Traffic
 from madrpc.errors import Cancelled, ClientClosed, MadrpcError
+from madrpc.receipt import Receipt
 
-__all__ = ["LoopTraffic"]
+__all__ = ["LoopFuture", "LoopTraffic"]
 
 _now = time.monotonic
 #: How long a connection may take to send its last bytes when the client is closed.
 _CLOSE_S = 0.5
+
+
+class LoopFuture(asyncio.Future[Any]):
+    """The outcome of a call.
+
+    Attributes:
+        receipt: where the time went, once the call has ended, if it was asked for.
+    """
+
+    receipt: Receipt | None = None
 
 
 class LoopTraffic(Traffic[LoopConduit]):
@@ -45,9 +56,13 @@ class LoopTraffic(Traffic[LoopConduit]):
     def future(self, call: PendingCall) -> asyncio.Future[Any]:
         """Start a call; the future gets its outcome, and can be cancelled until then."""
         future = self.loop.create_future()
+        self.start_for(future, call)
+        return future
+
+    def start_for(self, future: asyncio.Future[Any], call: PendingCall) -> None:
+        """Start a call whose outcome a future gets."""
         call.token = partial(_settle, future)
         self.start(call)
-        return future
 
     def start(self, call: PendingCall) -> None:
         """Take a call; it is sent in this turn of the loop."""
@@ -159,6 +174,8 @@ def _report(call: PendingCall) -> None:
 def _settle(future: asyncio.Future[Any], call: PendingCall) -> None:
     if future.done():
         return
+    if call.wants_receipt and isinstance(future, LoopFuture):
+        future.receipt = call.receipt
     if call.error is None:
         future.set_result(call.result)
         return

@@ -62,7 +62,7 @@ def outcome(call: PendingCall, return_errors: bool) -> Any:
         MadrpcError: the call's own.
     """
     if call.error is None:
-        return call.result
+        return call.reply(call.result) if call.wants_receipt else call.result
     if return_errors:
         return call.error
     raise call.error

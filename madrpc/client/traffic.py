@@ -176,6 +176,8 @@ class Traffic(ABC, Generic[C]):
                 self._failed(call, error)
 
     def _answered(self, call: PendingCall, response: Response) -> None:
+        if call.wants_receipt:
+            call.note(response)
         try:
             error, call.result = unpack_response_tail(response.tail)
         except ProtocolError as problem:
@@ -207,6 +209,8 @@ class Traffic(ABC, Generic[C]):
     def _finish(self, call: PendingCall, error: MadrpcError | None) -> None:
         call.error = error
         call.done = True
+        if call.wants_receipt:
+            call.conclude(error)
         call.id, call.conduit = NOT_IN_FLIGHT, None
         self.unfinished -= 1
         if call.deadline is not None:

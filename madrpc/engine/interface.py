@@ -151,6 +151,12 @@ class Execution(Protocol):
         It works after every step and after an error, until the execution is closed.
         """
 
+    def heap_bytes(self) -> int | None:
+        """JavaScript heap in use now; None where the engine cannot tell.
+
+        It may walk the heap, so it is asked only for calls that want to know.
+        """
+
     def close(self) -> None:
         """Free the context."""
 

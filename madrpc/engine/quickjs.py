@@ -247,6 +247,10 @@ class _Execution:
         except quickjs.JSException:
             return []  # the heap is full, so there is no text to be had
 
+    def heap_bytes(self) -> int | None:
+        """JavaScript heap in use now."""
+        return int(self._context.js.memory()["memory_used_size"])
+
     def close(self) -> None:
         """Give the context back."""
         self._engine.finished(self._context)

@@ -22,6 +22,8 @@ from madrpc.protocol.messages import (
     request_tail,
     unpack_response_tail,
 )
+from madrpc.protocol.receipts import Receipts, unpack_receipts
+from madrpc.receipt import Receipt
 
 __all__ = ["Exchange"]
 
@@ -53,16 +55,35 @@ class Exchange:
         self._tails: dict[int, bytes] = {}
         self._waiting: deque[tuple[int, JsonCall]] = deque()
         self._changed = Event()
+        self._receipts: Receipts = ()
+        self._began = _now()
+
+    @property
+    def timing(self) -> str | None:
+        """The last call's time as ``Server-Timing`` has it, if its caller asked for that."""
+        if not self._receipts:
+            return None
+        total_ms = (_now() - self._began) * 1000
+        receipt = Receipt.of(unpack_receipts(self._receipts), total_ms=total_ms)
+        parts = (
+            ("queue", receipt.queue_ms),
+            ("context", receipt.context_ms),
+            ("run", receipt.run_ms),
+            ("parked", receipt.parked_ms or None),
+            ("total", receipt.total_ms),
+        )
+        return ", ".join(f"{name};dur={ms:g}" for name, ms in parts if ms is not None)
 
     @property
     def may_order(self) -> bool:
         """Never: what comes over HTTP may come from a page."""
         return False
 
-    def respond(self, id: int, tail: bytes) -> None:
+    def respond(self, id: int, tail: bytes, receipts: Receipts = ()) -> None:
         """A call is answered. A second answer is dropped."""
         if id not in self._pending:
             return
+        self._receipts = receipts
         del self._pending[id]
         self._tails[id] = tail
         self._changed.set()

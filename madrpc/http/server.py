@@ -44,7 +44,8 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 #: The kernel's name for a connection whose other end has closed.
 _CLOSED_STATES = frozenset({7, 8})
 
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+Headers = list[tuple[str, str]]
+StartResponse = Callable[[str, Headers], Any]
 
 
 class Served(Handler, Protocol):
@@ -148,7 +149,7 @@ class HttpServer:
         start(status, fixed + headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    def _route(self, environ: dict[str, Any]) -> tuple[str, str, bytes, list[tuple[str, str]]]:
+    def _route(self, environ: dict[str, Any]) -> tuple[str, str, bytes, Headers]:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path in ("/livez", "/readyz", "/healthz", "/metrics"):
             if method not in ("GET", "HEAD"):
@@ -164,18 +165,19 @@ class HttpServer:
         if method != "POST":
             raise Refused(405, "/rpc takes POST", Allow="POST")
         self._check(environ)
-        texts, is_batch = self._rpc(environ)
+        texts, is_batch, headers = self._rpc(environ)
         if not texts:
-            return "204 No Content", "", b"", []
+            return "204 No Content", "", b"", headers
         text = f"[{','.join(texts)}]" if is_batch else texts[0]
-        return "200 OK", "application/json", text.encode(), []
+        return "200 OK", "application/json", text.encode(), headers
 
     def _check(self, environ: dict[str, Any]) -> None:
         token = self._config.security.token
         check_origin(environ, local=self._local, guarded=token is not None)
         check_token(environ, token)
 
-    def _rpc(self, environ: dict[str, Any]) -> tuple[list[str], bool]:
+    def _rpc(self, environ: dict[str, Any]) -> tuple[list[str], bool, Headers]:
+        """The responses, whether the body was a batch, and headers of the answer."""
         kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refused(415, "send 'Content-Type: application/json'")
@@ -183,15 +185,17 @@ class HttpServer:
         try:
             asked = parse(self._read(environ))
         except MadrpcError as error:
-            return [failure(None, error)], False
+            return [failure(None, error)], False, []
         listener = self._server.listener
         peer = environ.get("REMOTE_ADDR", "")
         exchange = Exchange(self._server, listener.rate, peer, self._config.max_frame)
         sock = environ["madrpc.socket"]
-        texts = exchange.run(asked.members, timeout_s, _meta(environ), lambda: _is_gone(sock))
+        meta = _meta(environ, receipt=not asked.is_batch)
+        texts = exchange.run(asked.members, timeout_s, meta, lambda: _is_gone(sock))
         if texts is None:
             raise Refused(408, "the caller left")
-        return texts, asked.is_batch
+        timing = exchange.timing
+        return texts, asked.is_batch, [("Server-Timing", timing)] if timing else []
 
     def _read(self, environ: dict[str, Any]) -> bytes:
         if not environ.get("CONTENT_LENGTH"):
@@ -241,9 +245,15 @@ def _timeout_s(environ: dict[str, Any]) -> float:
     return int(text[:11]) / 1000
 
 
-def _meta(environ: dict[str, Any]) -> dict[str, Any] | None:
+def _meta(environ: dict[str, Any], *, receipt: bool) -> dict[str, Any] | None:
+    """What goes with each call; ``receipt`` says whether there is a place for one."""
+    meta: dict[str, Any] = {}
     trace = environ.get("HTTP_TRACEPARENT", "")
-    return {"trace": trace} if trace.isascii() and 0 < len(trace) <= 100 else None
+    if trace.isascii() and 0 < len(trace) <= 100:
+        meta["trace"] = trace
+    if receipt and environ.get("HTTP_X_MADRPC_RECEIPT") == "1":
+        meta["receipt"] = True
+    return meta or None
 
 
 def _leave_body(environ: dict[str, Any]) -> None:

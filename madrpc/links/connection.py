@@ -40,10 +40,10 @@ from madrpc.protocol.messages import (
     MalformedMessage,
     Request,
     error_tail,
-    meta_of,
     response_head,
-    without_token,
 )
+from madrpc.protocol.meta import meta_of, without_token
+from madrpc.protocol.receipts import Receipts, response_frame
 from madrpc.protocol.session import ServerSession
 from madrpc.tls import TlsSession
 
@@ -78,8 +78,8 @@ class Caller(Protocol):
     def may_order(self) -> bool:
         """Whether it may tell this server what to do."""
 
-    def respond(self, id: int, tail: bytes) -> None:
-        """Answer a request with an encoded error and result."""
+    def respond(self, id: int, tail: bytes, receipts: Receipts = ()) -> None:
+        """Answer a request with an encoded error and result, and receipts if it asked for them."""
 
     def respond_error(self, id: int, error: MadrpcError) -> None:
         """Answer a request with an error."""
@@ -176,7 +176,7 @@ class Connection:
         proved = security.tls is not None and security.tls.ca is not None
         return proved or _is_loopback(self._host)
 
-    def respond(self, id: int, tail: bytes) -> None:
+    def respond(self, id: int, tail: bytes, receipts: Receipts = ()) -> None:
         """Answer a request with an encoded error and result. A second answer is dropped."""
         if self._session.in_flight.pop(id, None) is None:
             return
@@ -184,21 +184,22 @@ class Connection:
             tail = error_tail(_answer_too_large(len(tail), self._max_frame))
         stream = self._stream
         if self._ended:
-            self._respond_last(id, tail)
+            self._respond_last(id, tail, receipts)
+        elif receipts:
+            stream.write(response_frame(id, tail, receipts, self._max_frame))
         else:
             stream.write(response_head(id, len(tail)), tail)
         if stream.paused and stream.pending_bytes > self._most_unread:
             stream.close("the peer does not read its answers")
 
-    def _respond_last(self, id: int, tail: bytes) -> None:
+    def _respond_last(self, id: int, tail: bytes, receipts: Receipts) -> None:
         """Answer a peer that has finished sending."""
+        limit, begun = self._max_frame, b""
         if self._begun:
-            if len(tail) + 7 > _LONGEST_BEGUN:
-                tail = error_tail(_answer_too_large(len(tail), _LONGEST_BEGUN))
-            self._stream.write(response_head(id, len(tail))[len(_BEGUN) :], tail)
-            self._begun = False
-        else:
-            self._stream.write(response_head(id, len(tail)), tail)
+            limit, begun, self._begun = min(limit, _LONGEST_BEGUN), _BEGUN, False
+            if len(tail) + 7 > limit:
+                tail = error_tail(_answer_too_large(len(tail), limit))
+        self._stream.write(response_frame(id, tail, receipts, limit)[len(begun) :])
         if not self._session.in_flight:
             self._stream.close_when_sent("the peer had finished")
 

@@ -12,8 +12,9 @@ The messages are those of the wire protocol with meanings of their own, since bo
 A worker starts a job only if it gets the job's number out of a pipe (``madrpc.node.claims``), so
 that jobs sent ahead of time can be taken back. The answer to job 0 comes unasked, when the scripts
 are loaded. ``n`` counts up in each worker; 0 wants no answer. ``_sleep`` and ``_log`` are for the
-node itself, ``_retire`` asks to be replaced, ``_zygote`` turns the worker into a zygote, and the
-other names are what a node and a zygote say to each other.
+node itself, ``_spent`` says where the time of the job went, ``_retire`` asks to be replaced,
+``_zygote`` turns the worker into a zygote, and the other names are what a node and a zygote say to
+each other.
 """
 
 from typing import Final
@@ -26,12 +27,15 @@ __all__ = [
     "LOG_METHOD",
     "RETIRE_METHOD",
     "SLEEP_METHOD",
+    "SPENT_METHOD",
     "ZYGOTE_METHOD",
 ]
 
 BOOT_ID: Final = 0
 SLEEP_METHOD: Final = "_sleep"
 LOG_METHOD: Final = "_log"
+#: Just before the response: ``context_ms``, ``run_ms``, ``cpu_ms``, ``heap_bytes``.
+SPENT_METHOD: Final = "_spent"
 RETIRE_METHOD: Final = "_retire"
 ZYGOTE_METHOD: Final = "_zygote"
 FORK_METHOD: Final = "_fork"

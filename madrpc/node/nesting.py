@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -20,13 +19,18 @@ from madrpc.protocol.messages import (
     unpack_request_tail,
 )
 
-__all__ = ["MAX_DEPTH", "NestedCalls", "Router", "depth_of", "log_lines"]
-
-log = logging.getLogger(__name__)
+__all__ = [
+    "MAX_DEPTH",
+    "Cancellation",
+    "NestedCalls",
+    "NestedReply",
+    "Router",
+    "depth_in",
+    "depth_of",
+]
 
 #: Functions may call functions this deep.
 MAX_DEPTH = 32
-_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 _SLEPT = result_tail(None)
 
 Answered = Callable[[bytes], None]
@@ -39,6 +43,24 @@ class Router(Protocol):
         self, method: str, tail: bytes, deadline: float | None, answered: Answered
     ) -> Callable[[], None]:
         """Run a call, hand its encoded answer to ``answered``, and return how to cancel it."""
+
+
+class NestedReply:
+    """The answer of a call that a function made."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Callable[[bytes], None]) -> None:
+        self.answer = answer
+
+
+class Cancellation:
+    """How to cancel a call, wherever it runs at the moment."""
+
+    __slots__ = ("cancel",)
+
+    def __init__(self) -> None:
+        self.cancel: Callable[[], None] = lambda: None
 
 
 class NestedCalls:
@@ -101,7 +123,7 @@ def _child_tail(request: Request) -> bytes:
         NestedCallLimit: the call is too deep.
     """
     method, args, meta = unpack_request_tail(request.tail)
-    depth = _depth(meta) + 1
+    depth = depth_in(meta) + 1
     if depth > MAX_DEPTH:
         raise NestedCallLimit(
             f"functions call functions more than {MAX_DEPTH} deep; is there an endless recursion?",
@@ -118,16 +140,10 @@ def depth_of(tail: bytes) -> int:
     Nearly all requests end in nil for their meta, and only the others are looked into. What cannot
     be decoded counts as 0: the worker says what is wrong with it.
     """
-    return 0 if tail.endswith(NIL) else _depth(meta_of(tail))
+    return 0 if tail.endswith(NIL) else depth_in(meta_of(tail))
 
 
-def _depth(meta: dict[str, Any]) -> int:
+def depth_in(meta: dict[str, Any]) -> int:
+    """How deep in nested calls a request is, from its meta."""
     depth = meta.get("depth", 0)
     return depth if type(depth) is int and depth >= 0 else 0
-
-
-def log_lines(job: Job, request: Request) -> None:
-    """Log what a job wrote to its console."""
-    _, args, _ = unpack_request_tail(request.tail)
-    for level, text in args["lines"]:
-        log.log(_LEVELS.get(level, logging.INFO), "%s: %s", job.method, text)

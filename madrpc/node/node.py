@@ -19,8 +19,9 @@ from madrpc.links.builtins import BUILTIN_PREFIX, Builtins, revision_of
 from madrpc.links.connection import Caller, Cancellable
 from madrpc.links.listener import Listener
 from madrpc.links.usage import ProcessUsage
+from madrpc.node.accounting import Accounting
 from madrpc.node.deployments import deploy
-from madrpc.node.nesting import depth_of
+from madrpc.node.nesting import Cancellation, NestedReply, depth_in
 from madrpc.node.outside import Outside
 from madrpc.node.pool import WorkerPool
 from madrpc.node.releases import Releases
@@ -31,7 +32,9 @@ from madrpc.policy.job import Job, JobState
 from madrpc.policy.stats import MethodTable
 from madrpc.policy.suggest import method_not_found
 from madrpc.policy.timing import deadline_from_ms
-from madrpc.protocol.messages import NIL, Request, error_tail, unpack_error
+from madrpc.protocol.messages import NIL, Request, error_tail
+from madrpc.protocol.meta import meta_of
+from madrpc.protocol.receipts import Receipts
 from madrpc.version import PROTOCOL_VERSION, __version__
 
 __all__ = ["Node"]
@@ -42,47 +45,30 @@ _now = time.monotonic
 _DRAIN_POLL_S = 0.02
 #: How often script files are looked at while they are watched.
 _WATCH_S = 0.5
+_NO_META: dict[str, Any] = {}
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 
 class _PendingCall:
     """A call of some caller that runs, or waits, in the pool."""
 
-    __slots__ = ("_node", "_pool", "connection", "id", "job")
+    __slots__ = ("_node", "connection", "id", "job", "pool")
 
     def __init__(self, node: Node, connection: Caller, id: int) -> None:
         self._node = node
-        self._pool = node.pool
+        self.pool = node.pool
         self.connection = connection
         self.id = id
         self.job: Job | None = None
 
-    def answer(self, tail: bytes) -> None:
+    def answer(self, tail: bytes, receipts: Receipts = ()) -> None:
         """The pool is done with the call."""
-        self.connection.respond(self.id, tail)
+        self.connection.respond(self.id, tail, receipts)
 
     def cancel(self) -> None:
         """The caller gave the call up."""
         if self.job is not None:
-            self._node.cancelled(self._pool, self.job)
-
-
-class _NestedReply:
-    """The answer of a call that a function made."""
-
-    __slots__ = ("answer",)
-
-    def __init__(self, answer: Callable[[bytes], None]) -> None:
-        self.answer = answer
-
-
-class _Cancellation:
-    """How to cancel a call, wherever it runs at the moment."""
-
-    __slots__ = ("cancel",)
-
-    def __init__(self) -> None:
-        self.cancel: Callable[[], None] = lambda: None
+            self._node.cancelled(self.pool, self.job)
 
 
 class Node:
@@ -108,7 +94,7 @@ class Node:
         self.told_to_drain = Event()
         self._methods: frozenset[str] = frozenset()
         self._revision = ""
-        self._stats = MethodTable()
+        self._accounting = Accounting(self._address)
         self._usage = ProcessUsage()
         self._started = _now()
         self._builtins = Builtins(
@@ -117,6 +103,7 @@ class Node:
                 "_info": self._info,
                 "_metrics": self._metrics,
                 "_methods": self._list_methods,
+                "_recent": self._accounting.recent,
             },
             {"_drain": self._drain, "_deploy": self._deploy},
             large=frozenset({"_deploy"}),
@@ -149,6 +136,7 @@ class Node:
             self.listener.stop_accepting()
             raise
         self._outside.start()
+        self._accounting.start()
         self.listener.start()
         return address
 
@@ -183,6 +171,7 @@ class Node:
         self.draining = True
         self.listener.close("the node is stopping")
         self._outside.stop()
+        self._accounting.stop()
         self.releases.stop()
 
     # ------------------------------------------------------------- calls
@@ -212,6 +201,10 @@ class Node:
         bound = self.listener.address
         return Address(local_host, bound.port) if bound.host in _EVERYWHERE else bound
 
+    def _address(self) -> str:
+        """Where the node is reached, as far as it knows."""
+        return str(self.config.advertise or self.listener.address)
+
     def _new_pool(self, scripts: Sequence[Script]) -> WorkerPool:
         config = self.config
         return WorkerPool(
@@ -222,7 +215,7 @@ class Node:
         self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
     ) -> Callable[[], None]:
         """Run a call that a function makes: through an orchestrator, else in the own pool."""
-        here = _Cancellation()
+        here = Cancellation()
 
         def instead() -> bool:
             if method not in self._methods:
@@ -240,7 +233,7 @@ class Node:
     def _run_nested(
         self, method: str, tail: bytes, deadline: float | None, answered: Callable[[bytes], None]
     ) -> Callable[[], None]:
-        job = Job(method, tail, deadline, _NestedReply(answered), nested=True, refusable=False)
+        job = Job(method, tail, deadline, NestedReply(answered), nested=True, refusable=False)
         pool = self.pool
         pool.submit(job)
         return lambda: self.cancelled(pool, job)
@@ -249,13 +242,16 @@ class Node:
         """The caller of a job gave it up."""
         if job.state is not JobState.DONE:
             pool.cancel(job)
-            self._stats.failed(job.method, _now() - job.submitted, "Cancelled")
+            self._accounting.cancelled(job)
 
     def _submit(self, connection: Caller, request: Request) -> _PendingCall:
         pending = _PendingCall(self, connection, request.id)
         deadline = deadline_from_ms(request.timeout_ms, _now())
-        nested = depth_of(request.tail) > 0
-        job = pending.job = Job(request.method, request.tail, deadline, pending, nested=nested)
+        method, tail = request.method, request.tail
+        # Nearly all requests end in nil for their meta; only the others are looked into.
+        meta = _NO_META if tail.endswith(NIL) else meta_of(tail)
+        nested = depth_in(meta) > 0
+        job = pending.job = Job(method, tail, deadline, pending, nested=nested, meta=meta)
         self.pool.submit(job)
         return pending
 
@@ -264,23 +260,22 @@ class Node:
         if isinstance(job.reply_to, Trial):
             job.reply_to.answer(tail)
             return
-        seconds = _now() - job.submitted
         if tail is None:
             assert error is not None
             tail = error_tail(error)
-            self._stats.failed(job.method, seconds, error.name)
-        elif tail.startswith(NIL):
-            self._stats.succeeded(job.method, seconds)
+        self._accounting.ended(job, tail, stopped=error is not None)
+        if job.meta:
+            origin = job.reply_to.pool.origins.get(job.method)
+            job.reply_to.answer(tail, self._accounting.receipts(job, origin))
         else:
-            self._stats.failed(job.method, seconds, str(unpack_error(tail).get("name")))
-        job.reply_to.answer(tail)
+            job.reply_to.answer(tail)
 
     # ---------------------------------------------------------- builtins
 
     @property
     def stats(self) -> MethodTable:
         """Calls by method."""
-        return self._stats
+        return self._accounting.stats
 
     def counts(self) -> dict[str, Any]:
         """What ``_metrics`` answers."""
@@ -339,8 +334,8 @@ class Node:
             "state": self.state,
             "revision": self._revision,
             "uptime_s": round(_now() - self._started, 3),
-            "calls": self._stats.calls,
-            "errors": self._stats.errors,
+            "calls": self.stats.calls,
+            "errors": self.stats.errors,
             "in_flight": sum(pool.table.in_flight for pool in self.releases.pools),
             "queued": table.queued,
             "queued_bytes": table.queued_bytes,
@@ -352,7 +347,7 @@ class Node:
                 "parked": table.parked,
                 "restarts": self.pool.restarts.restarts,
             },
-            **self._stats.figures(args),
+            **self.stats.figures(args),
         }
         return with_usage(answer, self._usage, self.pool, args)
 

@@ -27,9 +27,10 @@ from gevent.event import AsyncResult, Event
 from madrpc.config import EngineLimits, PoolConfig
 from madrpc.engine.interface import Script
 from madrpc.errors import InternalError, MadrpcError, ScriptError, from_wire
-from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
+from madrpc.node.dialect import SLEEP_METHOD
 from madrpc.node.member import Worker, cause_of, signal_of
-from madrpc.node.nesting import NestedCalls, Router, log_lines
+from madrpc.node.nesting import NestedCalls, Router
+from madrpc.node.notes import about, take_note
 from madrpc.node.processes import ForkedProcesses, ProcessSource, SpawnedProcesses
 from madrpc.node.recycling import Recycler, stopped
 from madrpc.node.snapshots import DREW_WHILE_LOADING
@@ -97,6 +98,8 @@ class WorkerPool:
         self.restarts = RestartPolicy(1)
         self.nested = NestedCalls(router, self._wake)
         self.methods: list[str] = []
+        #: The script of each method: its name and 8 digits of its hash.
+        self.origins: dict[str, str] = {}
         self.isolation = ""
         self._boot = WorkerBoot(
             tuple(scripts), limits, max_frame, os.getpid(), config.sandboxed, may_fork=False
@@ -214,7 +217,8 @@ class WorkerPool:
             worker.link.close("retired")
         else:
             if not self._stopping:
-                log.info("killing worker %s: %s", worker.pid, action.reason)
+                extra = about(action.job)
+                log.info("killing worker %s: %s", worker.pid, action.reason, extra=extra)
             worker.kill(action.reason)
 
     def _wake(self, job: Job, n: int, answer: bytes) -> None:
@@ -320,6 +324,7 @@ class WorkerPool:
             self._use_zygote(worker, result["drew"])
         elif self._source_is_spawning and worker.slot.state is SlotState.STARTING:
             self.methods = self.methods or result["methods"]
+            self.origins = self.origins or result["origins"]
             self._choose_isolation(worker, result["load_s"])
         else:
             self._perform(self.table.slot_ready(worker.slot, _now()))
@@ -348,15 +353,10 @@ class WorkerPool:
             self._perform(self.table.park(slot, _now()))
 
     def called(self, job: Job, n: int, request: Request) -> None:
-        """A job calls a function, sleeps or logs."""
+        """A job calls a function or sleeps, or there is something to note of it."""
         if request.method == SLEEP_METHOD:
             self.nested.sleep(job, n, request)
-        elif request.method == RETIRE_METHOD:
-            if job.slot is not None:
-                job.slot.worn = True
-        elif request.method == LOG_METHOD:
-            log_lines(job, request)
-        elif not job.cancelled:
+        elif not take_note(job, request) and not job.cancelled:
             self.nested.call(job, n, request)
 
     def _boot_failed(self, error: MadrpcError) -> None:

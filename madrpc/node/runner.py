@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from madrpc.errors import (
     TimeLimitExceeded,
 )
 from madrpc.node.confine import disarm_backstop, set_backstop
-from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD
+from madrpc.node.dialect import LOG_METHOD, RETIRE_METHOD, SLEEP_METHOD, SPENT_METHOD
 from madrpc.protocol.json_text import args_to_json, result_from_json
 from madrpc.protocol.messages import (
     Request,
@@ -38,8 +39,16 @@ from madrpc.protocol.messages import (
     unpack_request_tail,
     unpack_response_tail,
 )
+from madrpc.protocol.meta import wants_receipt
+from madrpc.protocol.receipts import rounded_ms
 
 __all__ = ["CallRunner"]
+
+_now = time.monotonic
+_cpu = time.process_time
+#: A call that took longer than this is told about even if nobody asked: it may be one of the
+#: slowest. The many tiny ones are not worth a message each.
+_WORTH_TELLING_S = 0.005
 
 #: Nested calls one call may have made and not yet got an answer to.
 MAX_WIDTH = 10_000
@@ -54,9 +63,24 @@ _INHERITED = ("depth", "trace", "token")
 
 
 class _Task:
-    """One call: its execution, and the nested calls it waits for."""
+    """One call: its execution, the nested calls it waits for, and what it has used.
 
-    __slots__ = ("backlog", "execution", "id", "meta", "outstanding", "time_s", "timer")
+    ``asked`` says whether its caller wants to know all of that, processor and heap included.
+    """
+
+    __slots__ = (
+        "asked",
+        "backlog",
+        "context_s",
+        "cpu_s",
+        "execution",
+        "id",
+        "meta",
+        "outstanding",
+        "run_s",
+        "time_s",
+        "timer",
+    )
 
     def __init__(self, id: int, execution: Execution, meta: dict[str, Any], time_s: float) -> None:
         self.id = id
@@ -66,6 +90,10 @@ class _Task:
         self.outstanding: dict[int, int] = {}
         self.backlog: deque[NestedCall] = deque()
         self.timer: int | None = None
+        self.asked = False
+        self.context_s = 0.0
+        self.run_s = 0.0
+        self.cpu_s = 0.0
 
 
 class CallRunner:
@@ -97,6 +125,9 @@ class CallRunner:
     def start(self, request: Request) -> None:
         """Run a call until it ends or waits."""
         set_backstop(self.limits.time_s + BACKSTOP_S)
+        asked = wants_receipt(request.tail)
+        cpu = _cpu() if asked else 0.0
+        began = _now()
         try:
             task = self._task(request)
         except MemoryError:
@@ -106,6 +137,10 @@ class CallRunner:
         except Exception as error:
             self._refuse(request.id, self._failure(error))
             return
+        task.asked = asked
+        task.context_s = _now() - began
+        if asked:
+            task.cpu_s = _cpu() - cpu
         self._advance(task, task.execution.start)
 
     def answered(self, response: Response) -> None:
@@ -150,11 +185,18 @@ class CallRunner:
     def _advance(self, task: _Task, take_step: Callable[[], Step]) -> None:
         """Take steps until the call ends or has nothing to do but wait."""
         set_backstop(task.time_s + BACKSTOP_S)
+        cpu = _cpu() if task.asked else 0.0
+        began = _now()
         tail = self._outcome(task, take_step)
+        task.run_s += _now() - began
+        if task.asked:
+            task.cpu_s += _cpu() - cpu
         # The node may be slow to take the answer, which is not the function's fault.
         disarm_backstop()
         if tail is not None:
             self._send_logs(task)
+            if task.asked or task.context_s + task.run_s > _WORTH_TELLING_S:
+                self._send_spent(task)
             self._reply(task.id, tail)
             self._release(task)
 
@@ -241,6 +283,18 @@ class CallRunner:
         lines = [[line.level, line.text] for line in task.execution.logs()]
         if lines:
             self._ask_node(task, LOG_METHOD, {"lines": lines}, answer=False)
+
+    def _send_spent(self, task: _Task) -> None:
+        spent: dict[str, Any] = {
+            "context_ms": rounded_ms(task.context_s),
+            "run_ms": rounded_ms(task.run_s),
+        }
+        if task.asked:
+            spent |= {
+                "cpu_ms": rounded_ms(task.cpu_s),
+                "heap_bytes": task.execution.heap_bytes(),
+            }
+        self._ask_node(task, SPENT_METHOD, spent, answer=False)
 
     def _release(self, task: _Task) -> None:
         if task.timer is not None:

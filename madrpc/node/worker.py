@@ -69,7 +69,12 @@ def worker_main(sock: socket.socket, boot: WorkerBoot, claimant: Claimant) -> No
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_AFTER)
-    _say_booted(sock, result_tail({"methods": sorted(engine.methods), "load_s": engine.load_s}))
+    facts = {
+        "methods": sorted(engine.methods),
+        "origins": _origins(engine),
+        "load_s": engine.load_s,
+    }
+    _say_booted(sock, result_tail(facts))
     _serve(sock, engine, boot, claimant)
 
 
@@ -83,6 +88,13 @@ def _load_engine(boot: WorkerBoot) -> Engine:
         except OSError as error:
             raise InternalError(f"a worker cannot be sandboxed: {error}") from error
     return QuickJSEngine(boot.scripts, boot.limits)
+
+
+def _origins(engine: Engine) -> dict[str, str]:
+    """The script of each function: its name and 8 digits of its hash."""
+    scripts = set(engine.methods.values())
+    marks = {script: f"{script.name}@{script.sha256[:8]}" for script in scripts}
+    return {method: marks[script] for method, script in engine.methods.items()}
 
 
 def _say_booted(sock: socket.socket, tail: bytes) -> None:

@@ -6,6 +6,7 @@ The one place that decides whether a call is tried again.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -23,13 +24,20 @@ from madrpc.errors import (
 )
 from madrpc.links.connection import Caller
 from madrpc.links.upstream import Upstream
+from madrpc.orchestrator.accounting import Accounting
 from madrpc.orchestrator.nodes import Nodes
 from madrpc.policy.balancer import Balance, NodeRecord
 from madrpc.policy.retry import RetryBudget, should_retry
-from madrpc.policy.stats import OTHER_METHODS, MethodTable
+from madrpc.policy.stats import OTHER_METHODS
 from madrpc.policy.timing import DeadlineTable, deadline_from_ms, ms_left
 from madrpc.protocol.frames import check_size
-from madrpc.protocol.messages import REQUEST_HEAD, Request, Response, unpack_error
+from madrpc.protocol.messages import (
+    REQUEST_HEAD,
+    Request,
+    Response,
+    error_tail,
+    unpack_error,
+)
 
 __all__ = ["Forwarder"]
 
@@ -47,6 +55,7 @@ class _Call:
         "forwarder",
         "id",
         "method",
+        "node",
         "started",
         "tail",
         "tick",
@@ -55,6 +64,7 @@ class _Call:
         "upstream_id",
         "wait_end",
         "wait_tick",
+        "waited_s",
     )
 
     def __init__(self, forwarder: Forwarder, connection: Caller, request: Request) -> None:
@@ -68,10 +78,13 @@ class _Call:
         self.attempts = 0
         self.tried: list[NodeRecord] = []
         self.upstream: Upstream | None = None
+        #: The node it was sent to last.
+        self.node: str | None = None
         self.upstream_id = 0
         self.tick = 0
         self.wait_end: float | None = None
         self.wait_tick = 0
+        self.waited_s = 0.0
 
     def cancel(self) -> None:
         """The caller gave the call up."""
@@ -83,11 +96,17 @@ class Forwarder:
 
     A call is at a node, or it waits: while no node has its method but one that may have it is being
     connected. Waiting calls count as in flight, so they are bounded like the others.
+
+    Args:
+        address: tells where this orchestrator listens.
     """
 
-    def __init__(self, config: OrchestratorConfig) -> None:
+    def __init__(
+        self, config: OrchestratorConfig, address: Callable[[], object] = lambda: ""
+    ) -> None:
         self.nodes = Nodes(config.listener, self, Balance(config.balance))
-        self.stats = MethodTable()
+        self.accounting = Accounting()
+        self._address = address
         self.retries = 0
         self.in_flight = 0
         self.in_flight_bytes = 0
@@ -149,7 +168,7 @@ class Forwarder:
         if call.upstream is not None:
             call.upstream.cancel(call.upstream_id)
         self._forget(call)
-        self.stats.failed(call.method, _now() - call.started, "Cancelled")
+        self.accounting.cancelled(call)
 
     def answered(self, call: _Call, response: Response) -> None:
         """A node answered."""
@@ -157,8 +176,8 @@ class Forwarder:
             if call.upstream is not None:
                 self.nodes.succeeded(call.upstream.record)
             self._forget(call)
-            self.stats.succeeded(call.method, _now() - call.started)
-            call.connection.respond(call.id, response.tail)
+            self.accounting.succeeded(call)
+            self._respond(call, response)
             return
         error = _error_of(call, response)
         self._note(call, error)
@@ -168,8 +187,8 @@ class Forwarder:
             self._fail(call, error)
         else:
             self._forget(call)
-            self.stats.failed(call.method, _now() - call.started, error.name)
-            call.connection.respond(call.id, response.tail)
+            self.accounting.failed(call, error.to_wire(), call.method)
+            self._respond(call, response)
 
     def moved(self, record: NodeRecord, reason: str, calls: list[_Call]) -> None:
         """A node's connection ended; its calls move to another node.
@@ -211,7 +230,9 @@ class Forwarder:
             self._fail(call, error)
             return
         call.upstream = upstream
-        call.wait_end = None
+        call.node = record.address
+        if call.wait_end is not None:
+            self._note_wait(call)
         call.attempts += 1
         self._balancer.sent(record)
         left = ms_left(call.deadline, _now())
@@ -227,6 +248,12 @@ class Forwarder:
         self._waiting[call] = None
         call.wait_tick = self._waits.add(call, call.wait_end)
         return True
+
+    def _note_wait(self, call: _Call) -> None:
+        """Add up how long a call has waited for a node."""
+        if call.wait_end is not None:
+            call.waited_s += _now() - (call.wait_end - RECONNECT_WAIT_S)
+            call.wait_end = None
 
     def _stop_waiting(self, call: _Call) -> None:
         if call in self._waiting:
@@ -267,8 +294,21 @@ class Forwarder:
         self._forget(call)
         # Names that no node has come from callers without end, and must not fill the table.
         method = OTHER_METHODS if isinstance(error, MethodNotFound) else call.method
-        self.stats.failed(method, _now() - call.started, error.name)
-        call.connection.respond_error(call.id, error)
+        self._note_wait(call)
+        self.accounting.failed(call, error.to_wire(), method)
+        receipts = self.accounting.receipts(call, (), str(self._address()))
+        if receipts:
+            call.connection.respond(call.id, error_tail(error), receipts)
+        else:
+            call.connection.respond_error(call.id, error)
+
+    def _respond(self, call: _Call, response: Response) -> None:
+        """Pass an answer on, with its receipts if it has any and the caller wants them."""
+        if not response.receipts:
+            call.connection.respond(call.id, response.tail)
+            return
+        receipts = self.accounting.receipts(call, response.receipts, str(self._address()))
+        call.connection.respond(call.id, response.tail, receipts)
 
     def _leave(self, call: _Call) -> None:
         """The call is no longer at its node."""
@@ -294,6 +334,7 @@ class Forwarder:
             for call in self._waits.expired(now):
                 del self._waiting[call]
                 self._dispatch(call)
+            self.accounting.kept.expire(now)
 
     def _timed_out(self, call: _Call) -> None:
         where = "waiting for a node"

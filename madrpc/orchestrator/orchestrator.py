@@ -41,7 +41,7 @@ class Orchestrator:
     def __init__(self, config: OrchestratorConfig) -> None:
         self.config = config
         self.listener = Listener(config.listener, self)
-        self.forwarder = Forwarder(config)
+        self.forwarder = Forwarder(config, lambda: self.listener.address)
         self.nodes = self.forwarder.nodes
         self.balancer = self.nodes.balancer
         self.discovery = Discovery(self.nodes, map(source_of, config.nodes))
@@ -56,6 +56,7 @@ class Orchestrator:
                 "_info": self._info,
                 "_metrics": self._metrics,
                 "_methods": self._list_methods,
+                "_recent": self._recent,
                 "_register": self.registry.register,
                 "_deregister": self.registry.deregister,
             },
@@ -107,7 +108,7 @@ class Orchestrator:
     @property
     def stats(self) -> MethodTable:
         """Calls by method."""
-        return self.forwarder.stats
+        return self.forwarder.accounting.stats
 
     def counts(self) -> dict[str, Any]:
         """What ``_metrics`` answers, without asking the nodes."""
@@ -184,8 +185,8 @@ class Orchestrator:
             "state": self.state,
             "revision": self.revision,
             "uptime_s": round(_now() - self._started, 3),
-            "calls": forwarder.stats.calls,
-            "errors": forwarder.stats.errors,
+            "calls": self.stats.calls,
+            "errors": self.stats.errors,
             "retries": forwarder.retries,
             "in_flight": forwarder.in_flight,
             "in_flight_bytes": forwarder.in_flight_bytes,
@@ -197,7 +198,7 @@ class Orchestrator:
                 for key in ("size", "ready", "busy", "parked", "restarts")
             },
             "front_end": self._usage.front_end(),
-            **forwarder.stats.figures(args),
+            **self.stats.figures(args),
             "nodes": [
                 {
                     **_node_info(upstream, brief=brief),
@@ -219,6 +220,12 @@ class Orchestrator:
         }
         only = frozenset(map(str, nodes)) if isinstance(nodes, list) else None
         return self.nodes.ask_all("_metrics", _METRICS_TIMEOUT_S, wanted, only)
+
+    def _recent(self, args: dict[str, Any]) -> dict[str, Any]:
+        told = {}
+        if args.get("nodes") is not False:
+            told = self.nodes.ask_all("_recent", _METRICS_TIMEOUT_S)
+        return self.forwarder.accounting.recent(told)
 
     def _drain_node(self, args: dict[str, Any]) -> dict[str, Any]:
         address = args.get("node")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -60,19 +61,27 @@ class Job:
         reply_to: whatever the pool needs to answer the caller.
         nested: whether a function made the call; then it goes before new ones.
         refusable: whether a full queue refuses it; not so for calls of this node's own functions.
+        meta: what the caller said about it, where that was looked at.
+        spent: what its worker says of it: milliseconds and bytes by name, if it said anything.
+        losses: how often it had to begin anew because its worker was lost.
     """
 
     __slots__ = (
         "cancelled",
         "crashes",
         "deadline",
+        "losses",
+        "meta",
         "method",
         "nested",
+        "parked_at",
+        "parked_s",
         "queued_s",
         "ran_s",
         "refusable",
         "reply_to",
         "slot",
+        "spent",
         "started",
         "state",
         "submitted",
@@ -89,6 +98,7 @@ class Job:
         *,
         nested: bool = False,
         refusable: bool = True,
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
         self.method = method
         self.tail = tail
@@ -96,12 +106,17 @@ class Job:
         self.reply_to = reply_to
         self.nested = nested
         self.refusable = refusable
+        self.meta = meta
+        self.spent: Mapping[str, Any] | None = None
+        self.losses = 0
         self.state = JobState.QUEUED
         self.slot: Slot | None = None
         self.submitted = 0.0
         self.started = 0.0
         self.queued_s = 0.0
         self.ran_s = 0.0
+        self.parked_s = 0.0
+        self.parked_at = 0.0
         self.crashes = 0
         self.cancelled = False
         self.tick = 0
@@ -171,10 +186,11 @@ class Retire:
 
 @dataclass(slots=True)
 class Kill:
-    """Kill the slot's worker at once; nothing it still says counts."""
+    """Kill the slot's worker at once, because of a job; nothing it still says counts."""
 
     slot: Slot
     reason: str
+    job: Job | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

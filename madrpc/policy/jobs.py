@@ -135,6 +135,7 @@ class JobTable(SlotTable):
                 return [Retire(slot), *self._fill(now)]
             return [Drop(slot, job), *self._next(slot, now)]
         job.ran_s += now - job.started
+        job.parked_at = now
         job.state = JobState.PARKED
         slot.parked[job] = None
         if job.deadline is not None:
@@ -232,10 +233,13 @@ class JobTable(SlotTable):
 
     def _restart(self, job: Job, now: float) -> list[Action]:
         """Run a job again that lost its worker, before everything that waits."""
+        if job.state is not JobState.AHEAD:
+            job.losses += 1
         self._forget(job)
         if job.cancelled:
             return []
-        job.ran_s = 0.0
+        job.ran_s = job.parked_s = job.parked_at = 0.0
+        job.spent = None
         slot = self._idle_slot(job)
         if slot is not None:
             return [Requeued(job), self._start(slot, job, now)]
@@ -293,6 +297,8 @@ class JobTable(SlotTable):
             if job.state is JobState.PARKED and job.slot is slot:
                 del slot.parked[job]
                 self._deadlines.discard(job, job.tick)
+                job.parked_s += now - job.parked_at
+                job.parked_at = 0.0
                 self._run(slot, job, now)
                 return [Wake(slot, job, answer)]
         if self.single_use:
@@ -312,6 +318,7 @@ class JobTable(SlotTable):
         """The worker has gone on to the next job that it was sent ahead."""
         job = slot.ahead.popleft()
         self._deadlines.discard(job, job.tick)
+        job.queued_s = now - job.submitted
         self._run(slot, job, now)
         if job.cancelled:
             self._let_end(job, now)
@@ -381,4 +388,4 @@ class JobTable(SlotTable):
         self._forget(job)
         slot.state = SlotState.DYING
         reason, error = overdue(job, now, self._time_limit_s)
-        return [Kill(slot, reason), *([Fail(job, error)] if error else [])]
+        return [Kill(slot, reason, job), *([Fail(job, error)] if error else [])]

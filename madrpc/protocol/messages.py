@@ -9,6 +9,7 @@ number of bytes, which lets the head be replaced without touching the tail::
 
     request   96 00 ce <id:4> ce <timeout:4> | method args meta
     response  94 01 ce <id:4>                | error result
+    response  95 01 ce <id:4>                | error result receipt    (9c has 8 receipts)
 
 Readers accept every valid MessagePack encoding of the same values.
 """
@@ -23,7 +24,9 @@ import msgpack
 
 from madrpc.config import MAX_METHOD_BYTES
 from madrpc.errors import InvalidArguments, InvalidRequest, MadrpcError, ProtocolError
+from madrpc.protocol.meta import meta_of
 from madrpc.protocol.packing import pack, unpack_fields
+from madrpc.protocol.receipts import MOST_RECEIPTS, split_receipts
 from madrpc.protocol.values import check_args
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "RESPONSE",
     "Cancel",
     "MalformedMessage",
+    "ReceiptedResponse",
     "Request",
     "Response",
     "cancel_frame",
@@ -57,7 +61,6 @@ CANCEL: Final = 2
 NIL: Final = b"\xc0"
 _NIL_BYTE: Final = 0xC0
 _MAX_U32: Final = 0xFFFFFFFF
-_MOST_META_BYTES: Final = 4096
 
 # Frame length, then the fixed head of the message.
 _REQUEST_FRAME = struct.Struct(">IBBBIBI")
@@ -100,6 +103,8 @@ class Response:
     """An answer as it came: ``tail`` holds error and result, still encoded."""
 
     __slots__ = ("id", "tail")
+    #: What each server says of the call, still encoded, where the request asked for that.
+    receipts: tuple[bytes, ...] = ()
 
     def __init__(self, id: int, tail: bytes) -> None:
         self.id = id
@@ -113,6 +118,16 @@ class Response:
     def __repr__(self) -> str:
         kind = "error" if self.is_error else "result"
         return f"<Response {self.id} {kind}, {len(self.tail)} bytes>"
+
+
+class ReceiptedResponse(Response):
+    """An answer with receipts behind its result."""
+
+    __slots__ = ("receipts",)
+
+    def __init__(self, id: int, tail: bytes, receipts: tuple[bytes, ...]) -> None:
+        super().__init__(id, tail)
+        self.receipts = receipts
 
 
 class Cancel:
@@ -252,7 +267,7 @@ def _build(kind: int, size: int, id: int, timeout_ms: int, tail: bytes) -> Messa
     expected = {REQUEST: 6, RESPONSE: 4, CANCEL: 2}.get(kind)
     if expected is None:
         return MalformedMessage(id, InvalidRequest(f"unknown kind of message: {kind}"))
-    if size != expected:
+    if size != expected and not (kind == RESPONSE and 4 < size <= 4 + MOST_RECEIPTS):
         return MalformedMessage(
             id, InvalidRequest(f"a message of kind {kind} has {expected} fields, not {size}")
         )
@@ -262,7 +277,16 @@ def _build(kind: int, size: int, id: int, timeout_ms: int, tail: bytes) -> Messa
         )
     if len(tail) < size - (3 if kind == REQUEST else 2):
         return MalformedMessage(id, InvalidRequest("the message is cut short"))
-    return _request(id, timeout_ms, tail) if kind == REQUEST else Response(id, tail)
+    if kind == REQUEST:
+        return _request(id, timeout_ms, tail)
+    return Response(id, tail) if size == expected else _receipted(id, tail, size)
+
+
+def _receipted(id: int, tail: bytes, size: int) -> Response | MalformedMessage:
+    parts = split_receipts(tail, size - 4)
+    if parts is None:
+        return MalformedMessage(id, InvalidRequest("the receipts of the answer cannot be read"))
+    return ReceiptedResponse(id, *parts)
 
 
 def _integer(field: str, frame: bytes, unpacker: Any) -> int:
@@ -298,39 +322,6 @@ def unpack_request_tail(tail: bytes) -> tuple[str, dict[str, Any], dict[str, Any
                 f"{field} must be a map or nil, not {type(value).__name__}", {"field": field}
             )
     return method, args or {}, meta or {}
-
-
-def meta_of(tail: bytes) -> dict[str, Any]:
-    """Meta alone; the arguments in front of it are passed over, not decoded.
-
-    Empty for what is no map, larger than any meta has reason to be, or not MessagePack.
-    """
-    try:
-        unpacker = msgpack.Unpacker(raw=False, max_buffer_size=len(tail))
-        unpacker.feed(tail)
-        unpacker.skip()
-        unpacker.skip()
-        if len(tail) - unpacker.tell() > _MOST_META_BYTES:
-            return {}
-        meta = unpacker.unpack()
-    except Exception:  # msgpack raises many unrelated types on hostile bytes
-        return {}
-    return meta if isinstance(meta, dict) else {}
-
-
-def without_token(tail: bytes) -> bytes:
-    """The tail without ``meta.token``, which is for the server that checks it and no other."""
-    if b"token" not in tail[-_MOST_META_BYTES:]:
-        return tail
-    meta = meta_of(tail)
-    if meta.pop("token", None) is None:
-        return tail
-    unpacker = msgpack.Unpacker(max_buffer_size=len(tail))
-    unpacker.feed(tail)
-    unpacker.skip()
-    unpacker.skip()
-    packed: bytes = msgpack.packb(meta or None)
-    return tail[: unpacker.tell()] + packed
 
 
 def hello_frame(token: str) -> bytes:

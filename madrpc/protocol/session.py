@@ -22,6 +22,7 @@ from madrpc.protocol.frames import FrameDecoder
 from madrpc.protocol.messages import (
     Cancel,
     MalformedMessage,
+    ReceiptedResponse,
     Request,
     Response,
     parse_message,
@@ -108,7 +109,7 @@ class CallerSession:
         in_flight = self._in_flight
         for frame in decoder.feed(data):
             message = parse_message(frame)
-            if type(message) is Response:
+            if type(message) is Response or type(message) is ReceiptedResponse:
                 token = in_flight.pop(message.id, None)
                 if token is not None:
                     answers.append((token, message))

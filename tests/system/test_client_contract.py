@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -20,11 +21,14 @@ from madrpc import (
     MadrpcError,
     MethodNotFound,
     PayloadTooLarge,
+    Receipt,
     Unauthenticated,
 )
 from tests.clients import SCRIPT, AnyClient, AsyncAsBlocking, Kind
 from tests.guard import Guard
 from tests.servers import RunningServer, Servers, poll_until, servers_in
+
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +249,69 @@ def test_what_the_server_is(client: AnyClient) -> None:
     assert client.methods() == ["double", "echo", "fail", "random", "spin"]
     assert client.info()["role"] == "orchestrator"
     assert client.metrics()["in_flight"] == 0
+
+
+def test_a_receipt_says_where_the_time_went(client: AnyClient, live: RunningServer) -> None:
+    assert client.call("double", {"n": 4}, receipt=False) == 8
+    result, receipt = client.call("spin", {"ms": 30, "tag": 1}, receipt=True, trace=TRACE)
+    assert result == 1
+    assert receipt.orchestrator == live.address
+    assert receipt.node == client.info()["nodes"][0]["address"]
+    assert re.fullmatch(r"script\.js@[0-9a-f]{8}", receipt.script)
+    assert (receipt.attempts, receipt.trace, receipt.parked_ms) == (1, "a" * 32, 0.0)
+    assert receipt.run_ms > 29
+    assert receipt.cpu_ms > 1
+    assert receipt.heap_bytes > 10_000
+    parts = [receipt.wire_ms, receipt.queue_ms, receipt.context_ms, receipt.run_ms]
+    assert min(parts) >= 0
+    assert sum(parts) == pytest.approx(receipt.total_ms, abs=0.01)
+    assert isinstance(pickle.loads(pickle.dumps(receipt)), Receipt)
+
+
+def test_a_future_has_its_receipt_when_it_is_done(client: AnyClient) -> None:
+    future = client.submit("double", {"n": 4}, receipt=True)
+    assert future.result(20) == 8
+    assert future.receipt.attempts == 1
+    plain = client.submit("double", {"n": 4})
+    assert plain.result(20) == 8
+    assert plain.receipt is None
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_map_yields_replies(client: AnyClient, ordered: bool) -> None:
+    items = [{"n": n} for n in range(20)]
+    replies = list(client.map("double", items, receipt=True, trace=TRACE, ordered=ordered))
+    assert sorted(result for result, _ in replies) == list(range(0, 40, 2))
+    assert all(reply.receipt.run_ms is not None for reply in replies)
+    (error,) = client.map("fail", [{"n": 1}], receipt=True, return_errors=True)
+    assert error.receipt.node is not None
+
+
+def test_an_error_has_its_receipt(client: AnyClient) -> None:
+    for call in (
+        lambda **more: client.call("fail", {"n": 1}, **more),
+        lambda **more: client.submit("fail", {"n": 1}, **more).result(20),
+    ):
+        with pytest.raises(JavaScriptError) as caught:
+            call(receipt=True)
+        assert caught.value.receipt.run_ms is not None
+        with pytest.raises(JavaScriptError) as caught:
+            call()
+        assert caught.value.receipt is None
+    with pytest.raises(CallTimeout) as late:
+        client.call("spin", {"ms": 60_000}, timeout=0.2, receipt=True)
+    assert late.value.receipt.total_ms > 199
+
+
+@pytest.mark.parametrize("trace", ["", "abc", TRACE.upper(), "00-" + "0" * 32 + TRACE[35:]])
+def test_a_trace_must_be_one(client: AnyClient, trace: str) -> None:
+    for use in (
+        lambda: client.call("double", {"n": 1}, trace=trace),
+        lambda: client.submit("double", {"n": 1}, trace=trace),
+        lambda: client.map("double", [{"n": 1}], trace=trace),
+    ):
+        with pytest.raises(ValueError, match="trace must be a W3C traceparent, 00-<32 hex>"):
+            use()
 
 
 def test_a_bar_of_progress(client: AnyClient, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def test_a_hangup_reloads_and_loses_no_call(servers: Servers, isolation: str) ->
     enough = threading.Event()
 
     with Client(node.address) as client:
-        slow = client.submit("slow", {"ms": 800})
+        slow = client.submit("slow", {"ms": 800}, receipt=True)
         poll_until(lambda: client.metrics()["workers"]["busy"] == 1, "the slow call runs")
 
         def call_all_the_time() -> None:
@@ -45,7 +45,10 @@ def test_a_hangup_reloads_and_loses_no_call(servers: Servers, isolation: str) ->
             enough.set()
             caller.join()
         assert slow.result(20) == 1
-        assert client.call("version") == 2
+        version, receipt = client.call("version", receipt=True)
+        assert version == 2
+        assert slow.receipt is not None
+        assert slow.receipt.script != receipt.script
         assert client.call("slow", {"ms": 1}) == 2
         poll_until(lambda: len(node.worker_pids()) <= 2, "the old workers are gone")
 

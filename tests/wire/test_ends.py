@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable
 
+import msgpack
 import pytest
 
 from tests.servers import RunningServer, poll_until
@@ -265,3 +267,16 @@ def test_nothing_follows_the_refusal_of_a_peer_that_finishes(connect: Callable[[
         caller.finish()
         ((id, error, _),) = caller.rest()
         assert (id, error["name"]) == (0, "PayloadTooLarge")
+
+
+def test_one_that_has_finished_sending_gets_its_receipts(caller: Caller) -> None:
+    asking = {"receipt": True}
+    caller.write(*(request(id, "spin", {"ms": 50}, 0, asking) for id in (1, 2)))
+    caller.sock.shutdown(socket.SHUT_WR)
+    for _ in range(2):
+        payload = caller.read_payload()
+        assert payload is not None
+        kind, _, error, result, first, *_ = msgpack.unpackb(payload)
+        assert (kind, error, result) == (1, None, 50)
+        assert first["run_ms"] > 49
+    assert caller.read_payload() is None

@@ -73,6 +73,25 @@ def test_one_call(port: int) -> None:
     }
 
 
+def test_a_call_is_timed_when_that_is_asked_for(port: int) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "echo"}
+    body = json.dumps(call).encode()
+    timed = post(port, body, JSON, "X-Madrpc-Receipt: 1")
+    assert timed.json() == {"jsonrpc": "2.0", "result": {}, "id": 1}
+    parts = dict(part.split(";dur=") for part in timed.headers["server-timing"].split(", "))
+    assert list(parts) == ["queue", "context", "run", "total"]
+    *in_node, total = map(float, parts.values())
+    assert 0 < sum(in_node) <= total
+    batch = json.dumps([call]).encode()
+    for plain in (
+        post(port, body, JSON),
+        post(port, batch, JSON, "X-Madrpc-Receipt: 1"),
+        post(port, body, JSON, "X-Madrpc-Receipt: yes"),
+    ):
+        assert plain.status == 200
+        assert "server-timing" not in plain.headers
+
+
 def test_the_examples_of_the_specification_that_apply(port: int) -> None:
     def sent(body: str) -> Any:
         return post(port, body.encode()).json()

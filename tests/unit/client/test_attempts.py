@@ -16,7 +16,14 @@ from madrpc.errors import (
     Overloaded,
     PayloadTooLarge,
 )
-from madrpc.protocol.messages import parse_message, request_head, unpack_request_tail
+from madrpc.protocol.messages import (
+    ReceiptedResponse,
+    parse_message,
+    request_head,
+    result_tail,
+    unpack_request_tail,
+)
+from madrpc.protocol.receipts import pack_receipt
 from tests.kit import Clock
 
 LIMIT = 1000
@@ -211,3 +218,51 @@ def test_connections_that_break_one_after_the_other_are_tried_longer(clock):
     assert after(MAX_ATTEMPTS, ConnectionFailed("refused")) is None
     assert after(MAX_ATTEMPTS, broke) is not None
     assert after(2 * MAX_ATTEMPTS, broke) is None
+
+
+# ------------------------------------------------------------------ receipts
+
+
+def answer_of(*maps: dict[str, object]) -> ReceiptedResponse:
+    return ReceiptedResponse(1, result_tail(1), tuple(map(pack_receipt, maps)))
+
+
+def test_a_call_that_wants_no_receipt_has_none():
+    call = pending()
+    call.conclude(None)
+    error = PayloadTooLarge("m")
+    call.conclude(error)
+    assert error.receipt is None
+
+
+def test_attempts_of_the_client_and_of_orchestrators_add_up(clock):
+    call = pending(meta={"receipt": True})
+    call.attempts = 1
+    call.note(answer_of({"orchestrator": "o1", "attempts": 3, "node": "n1"}))
+    assert call.retry_at(Overloaded("full")) is not None
+    call.attempts = 2
+    call.note(answer_of({"node": "n2", "total_ms": 5.0}, {"orchestrator": "o2", "attempts": 2}))
+    clock.now += 0.5
+    receipt = call.reply(8).receipt
+    assert (receipt.attempts, receipt.node, receipt.orchestrator) == (5, "n2", "o2")
+    assert (receipt.total_ms, receipt.wire_ms) == (500.0, 495.0)
+
+
+@pytest.mark.parametrize("attempts", [-1, 10**9, True, "3", None])
+def test_attempts_that_make_no_sense_count_as_one(attempts):
+    call = pending(meta={"receipt": True})
+    call.attempts = 1
+    call.note(answer_of({"orchestrator": "o1", "attempts": attempts}))
+    assert call.reply(8).receipt.attempts == 1
+
+
+def test_what_was_said_of_an_attempt_is_not_said_of_the_next():
+    call = pending(meta={"receipt": True})
+    call.attempts = 1
+    call.note(answer_of({"node": "n1", "total_ms": 0.0}))
+    call.conclude(ConnectionFailed("lost"))
+    assert call.retry_at(ConnectionFailed("lost")) is not None
+    error = ConnectionFailed("lost again")
+    call.conclude(error)
+    assert error.receipt is not None
+    assert error.receipt.node is None

@@ -13,6 +13,8 @@ from madrpc.errors import InvalidArguments, MadrpcError, Overloaded
 
 
 class FakeCall:
+    wants_receipt = False
+
     def __init__(self, item: Any) -> None:
         self.item = item
         self.done = False

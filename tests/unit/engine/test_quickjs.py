@@ -834,3 +834,14 @@ def test_closing_twice_is_no_fault():
     running.start()
     running.close()
     running.close()
+
+
+def test_the_heap_in_use_is_told():
+    found = engine('madrpc.register("f", ({n}) => { globalThis.kept = "x".repeat(n); return 1; });')
+    sizes = []
+    for n in (1, 1_000_000):
+        running = execution(found, args={"n": n})
+        assert isinstance(running.start(), Done)
+        sizes.append(running.heap_bytes())
+        running.close()
+    assert 0 < sizes[0] < 1_000_000 < sizes[1] - sizes[0] + 10_000

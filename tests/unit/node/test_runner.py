@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,12 @@ from madrpc.protocol.messages import NIL, Request, Response, error_tail, request
 
 LIMIT = 10_000
 PARKED = [2, 1]  # the worker's word for it: a cancel with the job's number
+
+
+@pytest.fixture(autouse=True)
+def no_time_passes(monkeypatch):
+    """A call that seems long to a busy machine would send a message more."""
+    monkeypatch.setattr(runner, "_now", lambda: 0.0)
 
 
 class FakeExecution:
@@ -50,6 +57,10 @@ class FakeExecution:
     def logs(self) -> list[LogLine]:
         written, self.written = self.written, []
         return written
+
+    def heap_bytes(self) -> int | None:
+        assert not self.closed
+        return 4096
 
     def close(self) -> None:
         self.closed += 1
@@ -309,3 +320,55 @@ def test_numbers_wrap_around():
     desk.runner._next_n = 2**32 - 1
     assert desk.start()[0][1] == 2**32 - 1
     assert desk.answer(2**32 - 1)[0][1] == 1
+
+
+# -------------------------------------------------------------------- spent
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    """Clocks of which each reading is so many milliseconds after the one before."""
+
+    def tick(step_ms: float) -> None:
+        for name in ("_now", "_cpu"):
+            readings = itertools.count()
+            read = lambda readings=readings: next(readings) * step_ms / 1000  # noqa: E731
+            monkeypatch.setattr(runner, name, read)
+
+    return tick
+
+
+def test_a_tiny_call_says_nothing_of_its_time(clocks):
+    clocks(1)
+    assert [kind for kind, *_ in Desk(Done("1")).start()] == [1]
+
+
+def test_a_longer_one_says_what_it_spent_without_heap_and_processor(clocks):
+    clocks(3)
+    spent, response = Desk(Done("1")).start(id=9)
+    assert spent == [0, 0, 9, "_spent", {"context_ms": 3.0, "run_ms": 3.0}, None]
+    assert response[:2] == [1, 9]
+
+
+@pytest.mark.parametrize("outcome", [Done("1"), JavaScriptError("m")])
+def test_a_caller_who_asks_is_told_of_a_tiny_call_too(clocks, outcome):
+    clocks(1)
+    spent, response = Desk(outcome).start(meta={"receipt": True})
+    assert spent[3:5] == [
+        "_spent",
+        {"context_ms": 1.0, "run_ms": 1.0, "cpu_ms": 2.0, "heap_bytes": 4096},
+    ]
+    assert response[0] == 1
+
+
+def test_the_time_of_all_steps_is_added_up(clocks):
+    clocks(2)
+    desk = Desk(waits(asks(5)), Done("1"))
+    desk.start(meta={"receipt": True})
+    spent, _ = desk.answer(1, "x")
+    assert (spent[4]["run_ms"], spent[4]["cpu_ms"]) == (4.0, 6.0)
+
+
+def test_receipts_are_not_asked_of_nested_calls():
+    ((*_, meta), _) = Desk(waits(asks(5))).start(meta={"receipt": True, "trace": "t"})
+    assert meta == {"trace": "t"}

@@ -9,7 +9,15 @@ from madrpc.config import ListenerConfig, OrchestratorConfig
 from madrpc.errors import MadrpcError, MethodNotFound, NoNodeAvailable
 from madrpc.orchestrator.forwarder import Forwarder
 from madrpc.policy.balancer import NodeRecord
-from madrpc.protocol.messages import Request, Response, error_tail, result_tail
+from madrpc.protocol.messages import (
+    ReceiptedResponse,
+    Request,
+    Response,
+    error_tail,
+    request_tail,
+    result_tail,
+)
+from madrpc.protocol.receipts import Receipts, pack_receipt, unpack_receipts
 from tests.kit import Clock
 
 LISTENER = ListenerConfig(Address("127.0.0.1", 0))
@@ -20,9 +28,11 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.answers: dict[int, Any] = {}
+        self.receipts: list[dict[str, Any]] = []
 
-    def respond(self, id: int, tail: bytes) -> None:
+    def respond(self, id: int, tail: bytes, receipts: Receipts = ()) -> None:
         self.answers[id] = tail
+        self.receipts = unpack_receipts(receipts)
 
     def respond_error(self, id: int, error: MadrpcError) -> None:
         self.answers[id] = error
@@ -46,7 +56,8 @@ class FakeUpstream:
 
 class Setup:
     def __init__(self, *nodes: str, listener: ListenerConfig = LISTENER, **limits: int) -> None:
-        self.forwarder = Forwarder(OrchestratorConfig((), listener, **limits))
+        config = OrchestratorConfig((), listener, **limits)
+        self.forwarder = Forwarder(config, lambda: "me:8080")
         self.connection = FakeConnection()
         self.upstreams = {}
         for address in nodes:
@@ -139,3 +150,66 @@ def test_a_kept_port_means_that_nodes_may_come_back(monkeypatch: pytest.MonkeyPa
     clock.now += 10
     setup.forwarder.forward(setup.connection, Request(2, 0, "g", b"x"))
     assert isinstance(setup.connection.answers[2], MethodNotFound)
+
+
+ASKING = request_tail("f", {}, {"receipt": True, "trace": f"00-{'a' * 32}-{'b' * 16}-01"})
+OF_NODE = pack_receipt({"node": "a", "total_ms": 0.0})
+
+
+def asked(setup: Setup, tail: bytes = ASKING) -> None:
+    setup.forwarder.forward(setup.connection, Request(1, 0, "f", tail))
+
+
+def receipted(setup: Setup, address: str, tail: bytes) -> None:
+    response = ReceiptedResponse(1, tail, (OF_NODE,))
+    setup.forwarder.answered(setup.upstreams[address].calls.pop(), response)
+
+
+@pytest.mark.parametrize("tail", [result_tail(1), error_tail(MadrpcError("m"))])
+def test_an_answer_with_receipts_gets_one_more(tail):
+    setup = Setup("a")
+    asked(setup)
+    receipted(setup, "a", tail)
+    node, own = setup.connection.receipts
+    assert node == {"node": "a", "total_ms": 0.0}
+    assert own.pop("total_ms") >= own.pop("waited_ms") == 0.0
+    assert own == {"orchestrator": "me:8080", "attempts": 1, "node": "a"}
+
+
+def test_receipts_that_nobody_asked_for_are_dropped():
+    setup = Setup("a")
+    asked(setup, request_tail("f", {}))
+    receipted(setup, "a", result_tail(1))
+    assert (setup.connection.answers, setup.connection.receipts) == ({1: result_tail(1)}, [])
+
+
+def test_a_call_that_was_moved_counts_its_attempts():
+    setup = Setup("a", "b")
+    asked(setup)
+    first, other = ("a", "b") if setup.upstreams["a"].calls else ("b", "a")
+    record = setup.upstreams[first].record
+    setup.forwarder.nodes.balancer.node_down(record, "gone")
+    setup.forwarder.moved(record, "gone", [setup.upstreams[first].calls.pop()])
+    receipted(setup, other, result_tail(1))
+    assert setup.connection.receipts[1]["attempts"] == 2
+    (row,) = setup.forwarder.accounting.recent({})["slowest"]
+    assert (row["node"], row["attempts"], row["trace"]) == (other, 2, "a" * 32)
+
+
+def test_an_orchestrators_own_error_has_its_receipt_and_is_kept():
+    setup = Setup()
+    asked(setup)
+    (own,) = setup.connection.receipts
+    assert (own["attempts"], own["node"]) == (0, None)
+    (row,) = setup.forwarder.accounting.recent({})["errors"]
+    assert (row["name"], row["node"], row["trace"]) == ("NoNodeAvailable", None, "a" * 32)
+
+
+def test_what_nodes_tell_is_joined_and_junk_is_not():
+    setup = Setup("a")
+    setup.call(1)
+    setup.answer("a", result_tail(1))
+    row = {"method": "f", "id": 1, "age_s": 0.0, "total_ms": 0.0, "run_ms": 0.0}
+    for told, run_ms in ({"slowest": [row]}, 0.0), ({"slowest": 5, "errors": {}}, None):
+        (own,) = setup.forwarder.accounting.recent({"a": told})["slowest"]
+        assert own["run_ms"] == run_ms

@@ -173,3 +173,13 @@ def test_retiring_and_condemning_take_idle_workers_out() -> None:
     assert found.retire(first) == []
     found.condemn([second])
     assert (found.ready, found.submit(job(), NOW)) == (0, [])
+
+
+def test_a_job_knows_how_long_it_was_parked_and_forgets_it_with_its_worker() -> None:
+    found = table()
+    outer = parked(found, job())
+    (action,) = found.wake(outer, "answer", NOW + 2)
+    found.park(action.slot, NOW + 3)
+    assert (outer.parked_s, outer.parked_at, outer.losses) == (2.0, NOW + 3, 0)
+    found.slot_lost(action.slot, NOW + 4, "was ended", 9)
+    assert (outer.parked_s, outer.parked_at, outer.losses) == (0.0, 0.0, 1)
