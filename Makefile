@@ -7,6 +7,10 @@
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
 # make completions   what shells complete madrpc's command line with, from the parsers
+# make checks   linters and schemas for the files in deploy/ and for a release, into .venv
+# make dist     the source distribution and the wheel, in dist/, checked and tried out
+# make pythons  the unit tests and the installed wheel on each Python from 3.11 to 3.14 that is here
+# make image    what the Containerfile does, without a container: builds the engine anew
 # make clean    remove what the others made
 # make help     this list
 #
@@ -15,8 +19,9 @@
 VENV = .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
+CHECKS = $(VENV)/checks
 
-.PHONY: all venv demo test chaos bench lint types man completions clean help
+.PHONY: all venv demo test chaos bench lint types man completions checks dist pythons image clean help
 
 all venv: $(STAMP)
 
@@ -50,6 +55,24 @@ man: $(STAMP)
 
 completions: $(STAMP)
 	$(BIN)/python tools/make_completions.py
+
+checks: $(CHECKS)
+
+$(CHECKS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[checks]'
+	@touch $@
+
+dist: $(CHECKS)
+	$(BIN)/python tools/make_dist.py dist
+	$(BIN)/twine check --strict dist/*
+	sh tools/check_dist.sh $(BIN)/python dist/*.whl
+
+pythons: $(STAMP)
+	$(BIN)/python tools/make_dist.py dist
+	sh tools/test_pythons.sh $(VENV)/pythons dist/*.whl
+
+image: $(STAMP)
+	MADRPC_REHEARSE_IMAGE=1 $(BIN)/python -m pytest tests/deploy/test_container.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

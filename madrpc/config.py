@@ -204,6 +204,8 @@ class ListenerConfig:
             ``FRAME_BYTES_PER_S`` of it.
         security: what callers have to show, and what this server shows to those it calls.
         rate_limit: calls a second that one client address may make; None for any number.
+        inherited: descriptors of listening sockets that whoever started the process opened for it;
+            there may be one, and it is used instead of ``bind``.
     """
 
     bind: Address
@@ -213,6 +215,7 @@ class ListenerConfig:
     frame_timeout_s: float = FRAME_TIMEOUT_S
     security: Security = field(default_factory=Security)
     rate_limit: float | None = None
+    inherited: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

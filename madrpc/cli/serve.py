@@ -15,6 +15,7 @@ import gevent.socket
 from gevent.event import Event
 
 from madrpc.address import Address
+from madrpc.cli.activation import inherited_sockets
 from madrpc.cli.logs import configure_logging
 from madrpc.cli.notify import Notifier
 from madrpc.cli.options import security_of
@@ -128,7 +129,11 @@ def _listener(options: argparse.Namespace) -> ListenerConfig:
             options.bind,
         )
     return ListenerConfig(
-        options.bind, options.max_frame, security=security, rate_limit=options.rate_limit
+        options.bind,
+        options.max_frame,
+        security=security,
+        rate_limit=options.rate_limit,
+        inherited=inherited_sockets(),
     )
 
 

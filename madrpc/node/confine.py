@@ -1,7 +1,7 @@
 """What every worker process does to itself before it runs a script.
 
 A worker must die with its node whatever the node's end was, must not react to the terminal's
-Ctrl-C, and must not be able to gain privileges, take the machine's memory or leave files behind.
+signals, and must not be able to gain privileges, take the machine's memory or leave files behind.
 What it may ask of the kernel once its scripts are loaded is the business of the sandbox.
 """
 
@@ -40,9 +40,10 @@ def confine(parent_pid: int, limits: EngineLimits, keep: Collection[int]) -> Non
     """
     # One of them leads to a process that deletes shared memory by name for whoever asks.
     _close_all_but(keep, max(_MAX_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
-    # The node stops its workers itself; a Ctrl-C to the group must not race it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The node stops its workers itself, with SIGKILL. Ctrl-C goes to the whole group, and batch
+    # systems send SIGTERM to every process of a job: the calls of a draining node go on.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _take_turns_as_usual()
     # A process that is not dumpable may not write this file of its own any more.

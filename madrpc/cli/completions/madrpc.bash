@@ -1,6 +1,6 @@
 # Completion of madrpc's command line; made from its parsers by 'make completions'.
 
-_shtab_madrpc_subparsers=(node orchestrator up call map top bench check run info methods deploy doctor tls init types completion orch)
+_shtab_madrpc_subparsers=(node orchestrator up call map top bench check run info health methods deploy doctor tls init types completion orch)
 
 _shtab_madrpc_node_option_strings=(-h --help -v --verbose -s --script -b --bind --pool-size --time-limit --memory-limit --queue-size --orchestrator --advertise --isolation --sandbox --allow-deploy --watch --max-frame --drain-timeout --auth-token-file --tls-cert --tls-key --tls-ca --http --rate-limit --log-level --log-format)
 _shtab_madrpc_orchestrator_option_strings=(-h --help -v --verbose -b --bind -n --node --balance --max-frame --drain-timeout --auth-token-file --tls-cert --tls-key --tls-ca --http --rate-limit --log-level --log-format)
@@ -12,6 +12,7 @@ _shtab_madrpc_bench_option_strings=(-h --help -v --verbose --args -c --concurren
 _shtab_madrpc_check_option_strings=(-h --help -v --verbose)
 _shtab_madrpc_run_option_strings=(-h --help -v --verbose --time-limit --memory-limit --seed)
 _shtab_madrpc_info_option_strings=(-h --help -v --verbose --json -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
+_shtab_madrpc_health_option_strings=(-h --help -v --verbose --live -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
 _shtab_madrpc_methods_option_strings=(-h --help -v --verbose --names --json --details -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
 _shtab_madrpc_deploy_option_strings=(-h --help -v --verbose --canary --rollback --json -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
 _shtab_madrpc_doctor_option_strings=(-h --help -v --verbose --json)
@@ -64,6 +65,11 @@ _shtab_madrpc_info___auth_token_file_COMPGEN=_shtab_compgen_files
 _shtab_madrpc_info___tls_cert_COMPGEN=_shtab_compgen_files
 _shtab_madrpc_info___tls_key_COMPGEN=_shtab_compgen_files
 _shtab_madrpc_info___tls_ca_COMPGEN=_shtab_compgen_files
+_shtab_madrpc_health_pos_0_COMPGEN=_madrpc_addresses
+_shtab_madrpc_health___auth_token_file_COMPGEN=_shtab_compgen_files
+_shtab_madrpc_health___tls_cert_COMPGEN=_shtab_compgen_files
+_shtab_madrpc_health___tls_key_COMPGEN=_shtab_compgen_files
+_shtab_madrpc_health___tls_ca_COMPGEN=_shtab_compgen_files
 _shtab_madrpc_methods_pos_0_COMPGEN=_madrpc_addresses
 _shtab_madrpc_methods___auth_token_file_COMPGEN=_shtab_compgen_files
 _shtab_madrpc_methods___tls_cert_COMPGEN=_shtab_compgen_files
@@ -95,7 +101,7 @@ _shtab_madrpc_completion_pos_0_choices=(bash zsh fish)
 _shtab_madrpc_orch___balance_choices=(round-robin least-busy)
 _shtab_madrpc_orch___log_level_choices=(debug info warning error)
 _shtab_madrpc_orch___log_format_choices=(text json)
-_shtab_madrpc_pos_0_choices=(node orchestrator up call map top bench check run info methods deploy doctor tls init types completion orch)
+_shtab_madrpc_pos_0_choices=(node orchestrator up call map top bench check run info health methods deploy doctor tls init types completion orch)
 
 _shtab_madrpc_node__h_nargs=0
 _shtab_madrpc_node___help_nargs=0
@@ -159,6 +165,11 @@ _shtab_madrpc_info___help_nargs=0
 _shtab_madrpc_info__v_nargs=0
 _shtab_madrpc_info___verbose_nargs=0
 _shtab_madrpc_info___json_nargs=0
+_shtab_madrpc_health__h_nargs=0
+_shtab_madrpc_health___help_nargs=0
+_shtab_madrpc_health__v_nargs=0
+_shtab_madrpc_health___verbose_nargs=0
+_shtab_madrpc_health___live_nargs=0
 _shtab_madrpc_methods__h_nargs=0
 _shtab_madrpc_methods___help_nargs=0
 _shtab_madrpc_methods__v_nargs=0

@@ -62,7 +62,7 @@ function _shtab_madrpc_using
   test "$_shtab_madrpc_cmdpath" = "$argv"
 end
 
-set -g _shtab_madrpc_commands node orchestrator up call map top bench check run info methods deploy doctor tls init types completion orch
+set -g _shtab_madrpc_commands node orchestrator up call map top bench check run info health methods deploy doctor tls init types completion orch
 set -g _shtab_madrpc_opts_with_value --advertise --arg --args --auth-token-file --balance --bind --calls --canary --concurrency --days --drain-timeout --duration --fail-if --http --interval --isolation --log-format --log-level --max-frame --memory-limit --name --node --nodes --orchestrator --pool-size --queue-size --rate --rate-limit --sandbox --save --script --seed --set --time-limit --timeout --tls-ca --tls-cert --tls-key --trace --warmup -b -c -d -i -n -r -s -t
 
 complete -c madrpc -e
@@ -206,6 +206,16 @@ complete -c madrpc -n '_shtab_madrpc_using info' -l tls-cert -xka "(__fish_compl
 complete -c madrpc -n '_shtab_madrpc_using info' -l tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'its private key, if not in the same file (PEM) (environment: MADRPC_TLS_KEY)'
 complete -c madrpc -n '_shtab_madrpc_using info' -l tls-ca -xka "(__fish_complete_path (commandline -ct))" -d 'authority that the server'"'"'s certificate must come from; with it, the connection uses TLS (PEM) (environment: MADRPC_TLS_CA)'
 complete -c madrpc -n '_shtab_madrpc_using info; and test $_shtab_madrpc_npos -eq 0' -ka "(__madrpc_addresses)" -d 'HOST:PORT of an orchestrator or a node'
+complete -c madrpc -n '_shtab_madrpc_using; and test $_shtab_madrpc_npos -eq 0' -a health -d 'say whether a server takes calls'
+complete -c madrpc -n '_shtab_madrpc_using health' -s h -l help -d 'show this help message and exit'
+complete -c madrpc -n '_shtab_madrpc_using health' -s v -l verbose -d 'show full stacks and tracebacks of errors'
+complete -c madrpc -n '_shtab_madrpc_using health' -l live -d 'exit with 0 if the server answers, in whatever state'
+complete -c madrpc -n '_shtab_madrpc_using health' -s t -l timeout -x -d 'seconds until the call gives up (default: 4.0; environment: MADRPC_TIMEOUT)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l auth-token-file -xka "(__fish_complete_path (commandline -ct))" -d 'file whose first line the server wants (environment: MADRPC_AUTH_TOKEN_FILE)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l tls-cert -xka "(__fish_complete_path (commandline -ct))" -d 'this client'"'"'s certificate, for servers that want one (PEM) (environment: MADRPC_TLS_CERT)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'its private key, if not in the same file (PEM) (environment: MADRPC_TLS_KEY)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l tls-ca -xka "(__fish_complete_path (commandline -ct))" -d 'authority that the server'"'"'s certificate must come from; with it, the connection uses TLS (PEM) (environment: MADRPC_TLS_CA)'
+complete -c madrpc -n '_shtab_madrpc_using health; and test $_shtab_madrpc_npos -eq 0' -ka "(__madrpc_addresses)" -d 'HOST:PORT of an orchestrator or a node'
 complete -c madrpc -n '_shtab_madrpc_using; and test $_shtab_madrpc_npos -eq 0' -a methods -d 'list the functions of a server'
 complete -c madrpc -n '_shtab_madrpc_using methods' -s h -l help -d 'show this help message and exit'
 complete -c madrpc -n '_shtab_madrpc_using methods' -s v -l verbose -d 'show full stacks and tracebacks of errors'
