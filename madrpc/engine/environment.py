@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CONTROL", "Environment", "Piece", "pieces_for"]
+__all__ = ["CONTROL", "V8_SHELL", "Environment", "Piece", "pieces_for"]
 
 _JS = Path(__file__).with_name("js")
 
@@ -37,6 +37,8 @@ class Piece:
 
 #: Value: the function that defines pieces and speaks with them. See ``js/control.js``.
 CONTROL: Final = _read("control")
+#: What a realm of V8 needs to be like one of QuickJS.
+V8_SHELL: Final = _read("shell")
 _RANDOM: Final = _read("random")
 _INSPECT: Final = _read("inspect")
 _CONSOLE: Final = Piece("console", _read("console"))
