@@ -9,8 +9,8 @@ from madrpc.cli.arguments import parse_arguments
 from madrpc.cli.remote import print_json
 from madrpc.config import EngineLimits
 from madrpc.engine.alone import run_alone
+from madrpc.engine.choice import load_engine
 from madrpc.engine.interface import Call, LogLine, Script
-from madrpc.engine.quickjs import QuickJSEngine
 from madrpc.policy.suggest import method_not_found
 from madrpc.protocol.json_text import args_to_json, result_from_json
 
@@ -19,7 +19,7 @@ __all__ = ["run_check", "run_run"]
 
 def run_check(options: argparse.Namespace) -> int:
     """``madrpc check``"""
-    engine = QuickJSEngine([Script.read(options.script)], EngineLimits())
+    engine = load_engine(options.engine, EngineLimits())([Script.read(options.script)])
     for name in engine.methods:
         print(name)
     return 0
@@ -28,7 +28,7 @@ def run_check(options: argparse.Namespace) -> int:
 def run_run(options: argparse.Namespace) -> int:
     """``madrpc run``"""
     limits = EngineLimits(time_s=options.time_limit, memory_bytes=int(options.memory_limit * 2**20))
-    engine = QuickJSEngine([Script.read(options.script)], limits)
+    engine = load_engine(options.engine, limits)([Script.read(options.script)])
     if options.method not in engine.methods:
         raise method_not_found(options.method, engine.methods)
     args = args_to_json(parse_arguments(options.args))

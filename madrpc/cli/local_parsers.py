@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from madrpc.cli.options import positive_int
-from madrpc.cli.parser_parts import ARGS_HELP, add_limits, new_parser
+from madrpc.cli.parser_parts import ARGS_HELP, add_engine, add_limits, new_parser
 
 __all__ = ["check_parser", "doctor_parser", "run_parser", "tls_parser"]
 
@@ -14,6 +14,7 @@ def check_parser() -> argparse.ArgumentParser:
     """Parser of ``madrpc check``."""
     parser = new_parser("check", "Load a script and list the functions it registers; no server.")
     parser.add_argument("script", metavar="SCRIPT", help="JavaScript file to load")
+    add_engine(parser)
     return parser
 
 
@@ -28,6 +29,7 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("method", metavar="METHOD", help="name of the function")
     parser.add_argument("args", nargs="*", metavar="ARGS", help=ARGS_HELP)
     add_limits(parser, "seconds the function may run")
+    add_engine(parser)
     parser.add_argument("--seed", metavar="SEED", help="make Math.random reproducible")
     return parser
 

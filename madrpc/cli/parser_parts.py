@@ -6,7 +6,7 @@ import argparse
 
 from madrpc.cli.options import add_option, address, positive_float
 
-__all__ = ["ARGS_HELP", "add_address", "add_balance", "add_limits", "new_parser"]
+__all__ = ["ARGS_HELP", "add_address", "add_balance", "add_engine", "add_limits", "new_parser"]
 
 ARGS_HELP = (
     "arguments of the function: one JSON object, or key=value pairs whose values are JSON "
@@ -44,6 +44,18 @@ def add_balance(parser: argparse.ArgumentParser) -> None:
         default="round-robin",
         help="how calls are shared out: to the nodes in turn, or to the one with the fewest calls "
         "for each of its workers",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """What runs the scripts."""
+    add_option(
+        parser,
+        "--engine",
+        choices=("quickjs", "v8"),
+        default="quickjs",
+        help="what runs the scripts: quickjs is quick to begin a call, v8 compiles, so that long "
+        "loops run many times faster; v8 needs pip install 'madrpc[v8]'",
     )
 
 

@@ -10,7 +10,7 @@ from madrpc.config import EngineLimits
 from madrpc.engine.interface import Engine, Script
 from madrpc.errors import ScriptError
 
-__all__ = ["ENGINES", "EngineMaker", "load_engine", "problem_with"]
+__all__ = ["ENGINES", "EngineMaker", "is_threaded", "load_engine", "problem_with"]
 
 #: The engines, the default one first.
 ENGINES: Final = ("quickjs", "v8")
@@ -27,6 +27,11 @@ def problem_with(name: str) -> str | None:
             "pip install 'madrpc[v8]'"
         )
     return None
+
+
+def is_threaded(name: str) -> bool:
+    """Whether the engine makes threads, reserves address space beyond any bound, and cannot fork."""
+    return name == "v8"
 
 
 def load_engine(name: str, limits: EngineLimits) -> EngineMaker:

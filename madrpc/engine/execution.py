@@ -39,7 +39,7 @@ class _Owner(Protocol):
     limits: EngineLimits
 
     @property
-    def is_worn(self) -> bool: ...
+    def null_is_memory(self) -> bool: ...
 
     def finished(self, context: Context) -> None: ...
 
@@ -137,9 +137,9 @@ class ContextExecution:
         while True:
             try:
                 ran = run()
+                outcome = poll()
             except self._context.failure as error:
                 raise self._uncaught(error) from None
-            outcome = poll()
             if outcome != prelude.PENDING or not ran:
                 return outcome
             # Each job gets the engine's limit anew, so a chain of short ones needs this check.
@@ -185,7 +185,7 @@ class ContextExecution:
         """The error for the value the function, or writing its result, threw."""
         *parts, is_null = json.loads(self._helper(prelude.ERROR)).split("\n")
         name, message, stack = map(json.loads, parts)
-        if is_null == "1" and self._engine.is_worn:
+        if is_null == "1" and self._engine.null_is_memory:
             return jserrors.memory_error(self._limits)
         error = jserrors.error_from_parts(name, message, stack, self._context.program, self._limits)
         if in_stringify and isinstance(error, (JavaScriptError, StackLimitExceeded)):

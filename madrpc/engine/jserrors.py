@@ -26,8 +26,11 @@ _POSITION = re.compile(re.escape(ENGINE_FILE) + r":(\d+)(?::(\d+))?")
 _PARSED_TEXT = re.compile(
     r"^(\s+at )" + re.escape(ENGINE_FILE) + r"(:\d+:\d+)(?=\n.)", re.MULTILINE
 )
-_HOST_FRAME = re.compile(r"^\s+at __madrpc")
+#: A frame of madrpc's own; V8 puts a word or the name of an object before it.
+_HOST_FRAME = re.compile(r"^\s+at (?:async |new |[\w$]+\.)*__madrpc")
 _OUT_OF_MEMORY = {"out of memory", "string too long", "invalid array buffer length"}
+#: What V8 throws where it is asked for more than it can have at once.
+_TOO_MUCH = {"Array buffer allocation failed", "Invalid string length"}
 _STACK_OVERFLOW = ("Maximum call stack size exceeded", "stack overflow")
 
 
@@ -53,6 +56,8 @@ def error_from_parts(
 ) -> MadrpcError:
     """The error for a value the function threw."""
     if name == "InternalError" and message in _OUT_OF_MEMORY:
+        return memory_error(limits)
+    if name == "RangeError" and message in _TOO_MUCH:
         return memory_error(limits)
     if name in ("RangeError", "InternalError") and message.startswith(_STACK_OVERFLOW):
         return stack_error(limits)

@@ -1,4 +1,4 @@
-"""An engine that loads scripts and gives each call a fresh context, whatever runs the JavaScript."""
+"""An engine that loads scripts and gives each call a fresh context, of either kind."""
 
 from __future__ import annotations
 
@@ -87,17 +87,29 @@ class ScriptEngine:
         # The seed must be there before the script is evaluated, so no spare will do.
         seeded = call.seed is not None and program.environment.seedable
         context = None if seeded else self._spares.pop(program, None)
-        return ContextExecution(self, context or Context(self.kind, program, self.limits, seed=call.seed), call)
+        return ContextExecution(
+            self, context or Context(self.kind, program, self.limits, seed=call.seed), call
+        )
 
     @property
     def is_worn(self) -> bool:
-        """Whether the process has grown by half the heap limit since it was made.
+        """Whether the process has grown by half the heap limit since it was made."""
+        return self._grown > self.limits.memory_bytes // 2
 
-        An engine that is out of memory may fail to make its error and throw null instead, exactly
-        as ``throw null`` does. The growth tells the two apart, once in a process: so one that has
+    @property
+    def null_is_memory(self) -> bool:
+        """Whether a null that was thrown means that the heap was full.
+
+        QuickJS that is out of memory may fail to make its error and throw null instead, exactly as
+        ``throw null`` does. The growth tells the two apart, once in a process: so one that has
         grown is replaced.
         """
-        return peak_rss() - self._base_rss > self.limits.memory_bytes // 2
+        return self.is_worn
+
+    @property
+    def _grown(self) -> int:
+        """Bytes by which the process has been larger than when it was made."""
+        return peak_rss() - self._base_rss
 
     def forked(self) -> None:
         """Note that this is a new process: its memory and its randomness begin here."""

@@ -15,7 +15,7 @@ from madrpc.engine.environment import V8_SHELL
 from madrpc.engine.interface import Script
 from madrpc.engine.program import ENGINE_FILE
 from madrpc.engine.runtime import Kind
-from madrpc.engine.scripted import ScriptEngine, peak_rss
+from madrpc.engine.scripted import ScriptEngine
 from madrpc.engine.v8_library import Isolate, V8Error
 
 __all__ = ["V8Engine"]
@@ -64,5 +64,9 @@ class V8Engine(ScriptEngine):
     @property
     def is_worn(self) -> bool:
         """Whether V8 gave up, or the process has grown far beyond the heap limit."""
-        grown = peak_rss() - self._base_rss
-        return v8_library.gave_up() or grown > 3 * self.limits.memory_bytes
+        return v8_library.gave_up() or self._grown > 3 * self.limits.memory_bytes
+
+    @property
+    def null_is_memory(self) -> bool:
+        """V8 says so when it is out of memory."""
+        return False

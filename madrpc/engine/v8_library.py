@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from madrpc.config import EngineLimits
 
@@ -37,7 +37,7 @@ _LOOK_EVERY_S: Final = 0.02
 _OBEY_S: Final = 0.1
 _now = time.monotonic
 
-Value = "str | float | bool | Function | None"
+Value: TypeAlias = "str | float | bool | Function | None"
 
 
 class V8Error(Exception):
@@ -114,10 +114,21 @@ class _Library:
         Promise jobs run between tasks, where only the end of the isolate stops them. If a function
         of V8's own does not look up, nothing does but the process's backstop.
         """
-        if not self._finished.acquire(timeout=_OBEY_S):
+        if self._finished.acquire(timeout=_OBEY_S):
+            return
+        freed = _thread.allocate_lock()
+        freed.acquire()
+
+        def free() -> None:
             isolate.close()
-            self._finished.acquire(blocking=False)
-            raise V8Error(isolate.end)
+            freed.release()
+
+        # In another thread, as this one has to be there if V8 gives up in the meantime.
+        _thread.start_new_thread(free, ())
+        while not freed.acquire(timeout=_LOOK_EVERY_S):
+            pass
+        self._finished.acquire(blocking=False)
+        raise V8Error(isolate.end)
 
 
 _library: _Library | None = None
@@ -180,8 +191,8 @@ class Isolate:
 
     def close(self) -> None:
         """Free it. Where V8 gave up, nothing can be freed."""
-        if self.is_live and not self._library.gave_up:
-            self.is_live = False
+        is_live, self.is_live = self.is_live, False
+        if is_live and not self._library.gave_up:
             self._calls.mr_free_context(self.id)
 
     def set_time_limit(self, seconds: float) -> None:

@@ -99,7 +99,13 @@ class WorkerPool:
         self.methods: list[str] = []
         self.isolation = ""
         self._boot = WorkerBoot(
-            tuple(scripts), limits, max_frame, os.getpid(), config.sandboxed, may_fork=False
+            tuple(scripts),
+            limits,
+            max_frame,
+            os.getpid(),
+            config.sandboxed,
+            may_fork=False,
+            engine=config.engine,
         )
         self._max_frame = max_frame
         self._answer = answer

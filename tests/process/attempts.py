@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from madrpc.config import EngineLimits
-from madrpc.node.confine import confine
+from madrpc.node.confine import bound_address_space, confine
 from madrpc.node.sandbox import Level, apply
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -137,7 +137,8 @@ def outcome(attempt: Callable[[], Any]) -> str:
 
 def main(level: str, victim: int, folder: str) -> None:
     held, kept = socket.socketpair()
-    confine(os.getppid(), EngineLimits(), keep=(kept.fileno(),))
+    confine(os.getppid(), keep=(kept.fileno(),))
+    bound_address_space(EngineLimits())
     assert outcome(lambda: os.fstat(held.fileno())) == "EBADF"
     held.detach()
     ours, theirs = socket.socketpair()
