@@ -30,7 +30,7 @@ def problem_with(name: str) -> str | None:
 
 
 def is_threaded(name: str) -> bool:
-    """Whether the engine makes threads, reserves address space beyond any bound, and cannot fork."""
+    """Whether the engine makes threads: it then cannot fork, and V8 reserves terabytes besides."""
     return name == "v8"
 
 

@@ -97,6 +97,11 @@ class ScriptEngine:
         return self._grown > self.limits.memory_bytes // 2
 
     @property
+    def is_broken(self) -> bool:
+        """QuickJS cannot be broken by a script and live on."""
+        return False
+
+    @property
     def null_is_memory(self) -> bool:
         """Whether a null that was thrown means that the heap was full.
 

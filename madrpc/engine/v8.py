@@ -63,8 +63,13 @@ class V8Engine(ScriptEngine):
 
     @property
     def is_worn(self) -> bool:
-        """Whether V8 gave up, or the process has grown far beyond the heap limit."""
-        return v8_library.gave_up() or self._grown > 3 * self.limits.memory_bytes
+        """Whether the process has grown far beyond the heap limit."""
+        return self._grown > 3 * self.limits.memory_bytes
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether V8 gave up."""
+        return v8_library.gave_up()
 
     @property
     def null_is_memory(self) -> bool:

@@ -33,6 +33,7 @@ _CALLBACK_ID: Final = 1
 _NO_MEMORY, _INTERRUPTED = "out of memory", "InternalError: interrupted"
 #: How often a running task's memory is looked at.
 _LOOK_EVERY_S: Final = 0.02
+_STACK_BYTES: Final = 256 * 1024
 #: How long a cancelled task may take to end.
 _OBEY_S: Final = 0.1
 _now = time.monotonic
@@ -62,6 +63,8 @@ class _Library:
         self.calls: Any = init_mini_racer(flags=flags, ignore_duplicate_init=True)
         self.callback = MR_CALLBACK(self._done)
         self.null = RawValueHandle()
+        # What is done in other threads takes no stack to speak of.
+        _thread.stack_size(_STACK_BYTES)
         self._result: Any = None
         self._finished = _thread.allocate_lock()
         self._finished.acquire()
@@ -91,7 +94,7 @@ class _Library:
         Raises:
             V8Error: the isolate had to be freed to stop it, or has been before.
         """
-        if not isolate.is_live:
+        if not isolate.is_live or isolate.end is _NO_MEMORY:
             raise V8Error(isolate.end)
         ends = _now() + isolate.time_s
         most = _peak_rss() + isolate.memory_bytes
@@ -123,8 +126,11 @@ class _Library:
             isolate.close()
             freed.release()
 
-        # In another thread, as this one has to be there if V8 gives up in the meantime.
-        _thread.start_new_thread(free, ())
+        try:
+            # In another thread, as this one has to be there if V8 gives up in the meantime.
+            _thread.start_new_thread(free, ())
+        except RuntimeError:
+            free()  # there is no memory for a stack
         while not freed.acquire(timeout=_LOOK_EVERY_S):
             pass
         self._finished.acquire(blocking=False)

@@ -71,6 +71,9 @@ def worker_main(sock: socket.socket, boot: WorkerBoot, claimant: Claimant) -> No
     gc.freeze()
     _say_booted(sock, result_tail({"methods": sorted(engine.methods), "load_s": engine.load_s}))
     _serve(sock, engine, boot, claimant)
+    if is_threaded(boot.engine):
+        # Its library would wait here for threads that may never end.
+        os._exit(0)
 
 
 def _load_engine(boot: WorkerBoot) -> Engine:
@@ -122,6 +125,8 @@ def _serve(
                     runner.answered(message)
                 elif type(message) is Cancel:
                     runner.drop(message.id)
+                if engine.is_broken:
+                    return
     except ConnectionError:
         pass  # the node is gone, and so is the reason to live
 

@@ -88,13 +88,23 @@ class Neighbour:
                     self.failures.append(f"{error.name}: {error.message}")
 
 
-@pytest.fixture(scope="module", params=["context", "snapshot"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("quickjs", "context"), id="context"),
+        pytest.param(("quickjs", "snapshot"), id="snapshot"),
+        pytest.param(("v8", "context"), id="v8"),
+    ],
+)
 def node(request, tmp_path_factory) -> Iterator[RunningServer]:  # type: ignore[no-untyped-def]
     """A node with a short time limit, and a neighbour that must notice nothing."""
+    engine, isolation = request.param
+    if engine == "v8":
+        need_v8()
     with servers_in(tmp_path_factory.mktemp("hostile")) as servers:
         running = servers.node(
             *("-s", SCRIPT, "--pool-size", POOL_SIZE, "--time-limit", 1.5),
-            *("--memory-limit", 24, "--isolation", request.param),
+            *("--memory-limit", 24, "--isolation", isolation, "--engine", engine),
         )
         fds = running.fds()
         with Neighbour(running.address) as neighbour:
