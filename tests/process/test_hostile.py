@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from madrpc import Client, MadrpcError
-from tests.servers import RunningServer, poll_until, servers_in
+from tests.servers import RunningServer, poll_until, require_v8, servers_in
 
 SCRIPT = Path(__file__).with_name("hostile.js")
 NAMES = re.findall(r"^  (\w+): ", SCRIPT.read_text().partition("\n};\n")[0], re.M)
@@ -100,7 +100,7 @@ def node(request, tmp_path_factory) -> Iterator[RunningServer]:  # type: ignore[
     """A node with a short time limit, and a neighbour that must notice nothing."""
     engine, isolation = request.param
     if engine == "v8":
-        need_v8()
+        require_v8()
     with servers_in(tmp_path_factory.mktemp("hostile")) as servers:
         running = servers.node(
             *("-s", SCRIPT, "--pool-size", POOL_SIZE, "--time-limit", 1.5),

@@ -7,7 +7,7 @@ import pytest
 from madrpc.config import EngineLimits
 from madrpc.engine.interface import Script
 from madrpc.engine.program import Program
-from madrpc.engine.quickjs import QuickJSEngine
+from tests.unit.engine.drive import engine_from
 from madrpc.errors import JavaScriptError, ScriptError
 from tests.unit.engine.drive import LIMITS, engine_of, run
 
@@ -59,7 +59,7 @@ def test_each_call_evaluates_the_libraries_anew() -> None:
 
 
 def test_scripts_of_the_same_name_keep_to_themselves() -> None:
-    engine = QuickJSEngine(
+    engine = engine_from(
         [
             Script("x.js", "madrpc.register('one', () => typeof secret); var secret = 1;"),
             Script("x.js", "madrpc.register('two', () => typeof secret);"),

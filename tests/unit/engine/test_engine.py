@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from madrpc.config import EngineLimits
-from madrpc.engine import quickjs
+from madrpc.engine import scripted
 from madrpc.engine.interface import Call, Done, NestedCall, Script, Waiting
 from madrpc.engine.program import Program
-from madrpc.engine.quickjs import QuickJSEngine
 from madrpc.errors import (
     JavaScriptError,
     MadrpcError,
@@ -22,23 +21,24 @@ from madrpc.errors import (
     TimeLimitExceeded,
 )
 from tests.kit import Clock
+from tests.unit.engine.drive import engine_from
 
 LIMITS = EngineLimits(time_s=10, memory_bytes=16 * 2**20)
 #: For what is stopped by its time limit; too short for anything else on a busy machine.
 SHORT = EngineLimits(time_s=0.05)
 
 
-def engine(*sources: str, limits: EngineLimits = LIMITS) -> QuickJSEngine:
+def engine(*sources: str, limits: EngineLimits = LIMITS) -> Any:
     names = ["rules.js", *(f"more{n}.js" for n in range(1, len(sources)))]
-    return QuickJSEngine(list(map(Script, names, sources)), limits)
+    return engine_from(list(map(Script, names, sources)), limits)
 
 
-def execution(found: QuickJSEngine, method: str = "f", args: object = None) -> Any:
+def execution(found: Any, method: str = "f", args: object = None) -> Any:
     text = json.dumps({} if args is None else args)
     return found.execution(Call(method, text, found.limits.time_s))
 
 
-def call(found: QuickJSEngine, method: str = "f", args: object = None) -> Any:
+def call(found: Any, method: str = "f", args: object = None) -> Any:
     """The function's result."""
     running = execution(found, method, args)
     try:
@@ -443,18 +443,18 @@ NULL_BOMB = "const m = new Map(); for (let i = 0;; i++) m.set(i, i)"
     ("grown", "kind"), [(9 * 2**20, MemoryLimitExceeded), (7 * 2**20, JavaScriptError)]
 )
 def test_a_null_of_a_process_that_grew_is_the_heap_limit(monkeypatch, grown, kind):
-    monkeypatch.setattr(quickjs, "_peak_rss", lambda: 0)
+    monkeypatch.setattr(scripted, "peak_rss", lambda: 0)
     found = engine(function("throw null"))
-    monkeypatch.setattr(quickjs, "_peak_rss", lambda: grown)
+    monkeypatch.setattr(scripted, "peak_rss", lambda: grown)
     with pytest.raises(kind):
         call(found)
     assert found.is_worn == (kind is MemoryLimitExceeded)
 
 
 def test_a_forked_process_counts_its_growth_anew(monkeypatch):
-    monkeypatch.setattr(quickjs, "_peak_rss", lambda: 0)
+    monkeypatch.setattr(scripted, "peak_rss", lambda: 0)
     found = engine(function("throw null"))
-    monkeypatch.setattr(quickjs, "_peak_rss", lambda: 100 * 2**20)
+    monkeypatch.setattr(scripted, "peak_rss", lambda: 100 * 2**20)
     assert found.is_worn
     found.forked()
     assert not found.is_worn
@@ -664,7 +664,7 @@ def test_only_the_answers_that_count_are_waited_for():
 
 def test_time_spent_waiting_is_not_the_functions(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(quickjs, "_now", clock)
+    monkeypatch.setattr(scripted, "_now", clock)
     running, _ = nested("await madrpc.call('g'); for (let i = 0; i < 99; i++) await i; return 1")
     clock.now += 1000
     assert running.feed(1, result="1", error=None) == Done("1")
@@ -683,7 +683,7 @@ class TickingClock:
 
 def test_time_used_by_all_steps_adds_up(monkeypatch):
     running, _ = nested("for (;;) await madrpc.call('g')")
-    monkeypatch.setattr(quickjs, "_now", TickingClock())
+    monkeypatch.setattr(scripted, "_now", TickingClock())
     ids = iter(range(1, 50))
     with pytest.raises(TimeLimitExceeded):
         all(running.feed(id, result="1", error=None) for id in ids)
@@ -691,7 +691,7 @@ def test_time_used_by_all_steps_adds_up(monkeypatch):
 
 
 def test_the_first_step_counts_too(monkeypatch):
-    monkeypatch.setattr(quickjs, "_now", TickingClock())
+    monkeypatch.setattr(scripted, "_now", TickingClock())
     running, _ = nested("for (;;) await madrpc.call('g')")
     first = running._used_s
     assert 1 <= first <= LIMITS.time_s
@@ -796,7 +796,7 @@ def test_a_spare_that_cannot_be_built_is_left_to_the_call():
 
 def test_two_scripts_of_one_name_do_not_share_a_spare():
     scripts = [Script("x.js", f"madrpc.register('{m}', () => '{m}')") for m in "ab"]
-    found = QuickJSEngine(scripts, LIMITS)
+    found = engine_from(scripts, LIMITS)
     found.prepare()
     assert call(found, "b") == "b"
 
@@ -813,18 +813,18 @@ def test_spares_for_every_script_can_be_made_at_once():
 
 def test_the_load_time_is_that_of_the_slowest_script_in_its_faster_try(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(quickjs, "_now", clock)
+    monkeypatch.setattr(scripted, "_now", clock)
     first, again = iter([0.5, 2.0, 0.25]), iter([0.6, 1.5, 0.1])
 
-    def slow(program, limits):
+    def slow(kind, program, limits):
         clock.now += next(first)
         return [program.script.name], []
 
-    def faster(program, limits):
+    def faster(kind, program, limits):
         clock.now += next(again)
 
-    monkeypatch.setattr(quickjs, "first_load", slow)
-    monkeypatch.setattr(quickjs, "Context", faster)
+    monkeypatch.setattr(scripted, "first_load", slow)
+    monkeypatch.setattr(scripted, "Context", faster)
     assert engine("1", "2", "3").load_s == 1.5
     assert engine().load_s == 0.0
 
