@@ -23,8 +23,18 @@ _now = time.monotonic
 class Context:
     """A runtime with the host function and one program loaded."""
 
-    __slots__ = ("_close", "_first_digit", "_reseed", "calls", "control", "failure", "host", "js",
-                 "program")  # fmt: skip
+    __slots__ = (
+        "_close",
+        "_first_digit",
+        "_reseed",
+        "calls",
+        "control",
+        "failure",
+        "host",
+        "js",
+        "program",
+        "tidy",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,6 +47,7 @@ class Context:
     ) -> None:
         self.program = program
         self.failure = kind.failure
+        self.tidy = kind.tidy
         self._close = kind.close
         self.js = kind.open(limits)
         if kind.shell:

@@ -185,6 +185,7 @@ class ContextExecution:
         """The error for the value the function, or writing its result, threw."""
         *parts, is_null = json.loads(self._helper(prelude.ERROR)).split("\n")
         name, message, stack = map(json.loads, parts)
+        stack = self._context.tidy(stack)
         if is_null == "1" and self._engine.null_is_memory:
             return jserrors.memory_error(self._limits)
         error = jserrors.error_from_parts(name, message, stack, self._context.program, self._limits)

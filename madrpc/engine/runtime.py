@@ -33,10 +33,12 @@ class Kind:
         close: frees one, whoever still holds it.
         failure: raised by a runtime when JavaScript failed and could not catch it; its text is the
             thrown value, and the stack below.
+        tidy: writes the frames of a stack as QuickJS does.
         shell: JavaScript that gives a realm what scripts assume and the other kinds have anyway.
     """
 
     open: Callable[[EngineLimits], Any]
     close: Callable[[Any], None]
     failure: type[Exception]
+    tidy: Callable[[str], str] = str
     shell: str = ""

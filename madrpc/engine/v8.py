@@ -26,6 +26,10 @@ _NAMED = f"\n//# sourceURL={ENGINE_FILE}"
 _REPORT = re.compile(r"\A[^\n]*?:(\d+): (.*?)\n[^\n]*\n( *)\^+\n(.*)\Z", re.DOTALL)
 
 
+#: A frame that has no function: V8 leaves out its name and the brackets.
+_NAMELESS = re.compile(rf"^(\s+at (?:async )?)({re.escape(ENGINE_FILE)}:\d+:\d+)$", re.MULTILINE)
+
+
 class _Realm(Isolate):
     """An isolate that names what it evaluates, and tells failures as QuickJS does."""
 
@@ -45,11 +49,16 @@ def _as_stack(report: str) -> str:
         return report
     line, text, indent, stack = found.groups()
     if "\n    at " in stack:
-        return stack.strip()
+        return _tidy(stack.strip())
     return f"{text}\n    at {ENGINE_FILE}:{line}:{len(indent) + 1}"
 
 
-_V8 = Kind(_Realm, Isolate.close, V8Error, V8_SHELL)
+def _tidy(stack: str) -> str:
+    """The stack with a name for every frame, and without that of the object the host calls on."""
+    return _NAMELESS.sub(r"\1<anonymous> (\2)", stack.replace("    at Object.", "    at "))
+
+
+_V8 = Kind(_Realm, Isolate.close, V8Error, _tidy, V8_SHELL)
 
 
 class V8Engine(ScriptEngine):

@@ -22,7 +22,6 @@ def engine_from(scripts: Sequence[Script], limits: EngineLimits = LIMITS) -> Any
     return load_engine(engine_name, limits)(scripts)
 
 
-
 def engine_of(*sources: str, limits: EngineLimits = LIMITS) -> Engine:
     """An engine with scripts a.js, b.js and so on."""
     names = "abcdefgh"
@@ -46,9 +45,7 @@ class Run:
     waits: list[float] = field(default_factory=list)
 
 
-def run(
-    engine: Engine, args: Any = None, *, method: str = "f", seed: str | None = None
-) -> Run:
+def run(engine: Engine, args: Any = None, *, method: str = "f", seed: str | None = None) -> Run:
     """One call to its end. Waiting for a timer takes no time; nested calls are not answered."""
     call = Call(method, json.dumps(args or {}), engine.limits.time_s, seed)
     execution = engine.execution(call)

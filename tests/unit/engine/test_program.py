@@ -7,9 +7,8 @@ import pytest
 from madrpc.config import EngineLimits
 from madrpc.engine.interface import Script
 from madrpc.engine.program import Program
-from tests.unit.engine.drive import engine_from
 from madrpc.errors import JavaScriptError, ScriptError
-from tests.unit.engine.drive import LIMITS, engine_of, run
+from tests.unit.engine.drive import LIMITS, engine_from, engine_of, run
 
 USES = "madrpc.register('f', () => shared());"
 
