@@ -50,6 +50,8 @@ def _as_stack(report: str) -> str:
     line, text, indent, stack = found.groups()
     if "\n    at " in stack:
         return _tidy(stack.strip())
+    if line == "0":
+        return text  # it does not know where
     return f"{text}\n    at {ENGINE_FILE}:{line}:{len(indent) + 1}"
 
 

@@ -119,6 +119,7 @@ def test_a_wrong_registration_names_the_line(statement, says):
     assert error.message.startswith(f"rules.js:4:{error.data['column']}: ")
 
 
+@pytest.mark.only("quickjs")
 @pytest.mark.parametrize(
     ("source", "line", "says"),
     [
@@ -139,6 +140,7 @@ def test_a_script_that_fails_to_load_says_where(source, line, says):
     assert error.data.get("line") == line
 
 
+@pytest.mark.only("quickjs")
 def test_a_script_that_never_finishes_loading_is_stopped():
     error = refused("for (;;);", limits=SHORT)
     assert error.message == "rules.js:1:1: InternalError: interrupted"
@@ -339,6 +341,7 @@ def test_any_value_thrown_in_a_microtask_is_the_scripts(value):
     failure(body, JavaScriptError, is_async=True)
 
 
+@pytest.mark.only("quickjs")
 def test_a_stack_has_the_scripts_name_and_lines_and_no_host_frames():
     found = engine(
         "function inner() {\n  throw new Error('boom');\n}\n"
@@ -424,6 +427,7 @@ def test_a_call_may_have_less_time_than_the_limit():
     running.close()
 
 
+@pytest.mark.only("quickjs")
 @pytest.mark.parametrize(
     "body",
     [
@@ -603,6 +607,7 @@ def test_the_machine_is_out_of_reach(name):
     assert run(f"return typeof {name}") == "undefined"
 
 
+@pytest.mark.only("quickjs")
 @pytest.mark.parametrize("what", ["/etc/passwd", "os", "std", "./rules.js"])
 def test_nothing_can_be_imported(what):
     error = failure(f"return await import('{what}')", JavaScriptError, is_async=True)
@@ -688,6 +693,7 @@ class TickingClock:
         return self.now
 
 
+@pytest.mark.only("quickjs")
 def test_time_used_by_all_steps_adds_up(monkeypatch):
     running, _ = nested("for (;;) await madrpc.call('g')")
     monkeypatch.setattr(execution_module, "_now", TickingClock())

@@ -106,6 +106,7 @@ def test_a_pending_interval_does_not_keep_a_call() -> None:
     assert (done.result, done.waits) == (7, [])
 
 
+@pytest.mark.only("quickjs")
 def test_ten_thousand_timers_are_no_burden() -> None:
     assert (
         value(
