@@ -57,6 +57,8 @@ SPINNING = [name for name in NAMES if name.startswith(("endless_", "native_", "r
 #: How V8 differs: a full heap is collected again and again before it is given up, which takes time.
 ON_V8 = {
     **{name: {"MemoryLimitExceeded", "TimeLimitExceeded"} for name in NAMES if "memory_" in name},
+    # Ten million characters, and again as JSON, in a heap of 24 MiB.
+    "throw_huge": {"JavaScriptError", "MemoryLimitExceeded"},
     # Patterns and JSON may be nested as deep as the heap allows, up to what can be sent.
     "stack_json_parse": {"ResultNotSerializable"},
 }
