@@ -50,9 +50,9 @@ class Context:
         self.tidy = kind.tidy
         self._close = kind.close
         self.js = kind.open(limits)
-        if kind.shell:
-            self.js.eval(kind.shell)
-        self.host = self.js.eval(prelude.HOST)
+        self.host = self.js.eval(kind.shell + prelude.HOST)
+        if kind.web and program.environment.web:
+            self.js.eval(kind.web)
         self.calls = self.js.eval(prelude.CALL) if program.environment.calls else None
         self.control = self._furnish(seed)
         if load:

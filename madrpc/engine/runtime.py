@@ -34,7 +34,8 @@ class Kind:
         failure: raised by a runtime when JavaScript failed and could not catch it; its text is the
             thrown value, and the stack below.
         tidy: writes the frames of a stack as QuickJS does.
-        shell: JavaScript that gives a realm what scripts assume and the other kinds have anyway.
+        shell: JavaScript that every realm begins with; statements.
+        web: JavaScript for the realms of scripts that mention what QuickJS has anyway.
     """
 
     open: Callable[[EngineLimits], Any]
@@ -42,3 +43,4 @@ class Kind:
     failure: type[Exception]
     tidy: Callable[[str], str] = str
     shell: str = ""
+    web: str = ""

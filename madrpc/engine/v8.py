@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from madrpc.config import EngineLimits
 from madrpc.engine import v8_library
-from madrpc.engine.environment import V8_SHELL
+from madrpc.engine.environment import WEB
 from madrpc.engine.interface import Script
 from madrpc.engine.program import ENGINE_FILE
 from madrpc.engine.runtime import Kind
@@ -20,6 +20,8 @@ from madrpc.engine.v8_library import Isolate, V8Error
 
 __all__ = ["V8Engine"]
 
+#: Without what waits in the middle of a call, and what holds memory and code that no limit sees.
+_SHELL = "delete globalThis.WebAssembly;delete Atomics.wait;delete Atomics.waitAsync;"
 #: Has V8 call a text by the name that every engine's texts have.
 _NAMED = f"\n//# sourceURL={ENGINE_FILE}"
 #: What V8 says of an error: place and text, the source line, a mark below it, and the stack.
@@ -60,7 +62,7 @@ def _tidy(stack: str) -> str:
     return _NAMELESS.sub(r"\1<anonymous> (\2)", stack.replace("    at Object.", "    at "))
 
 
-_V8 = Kind(_Realm, Isolate.close, V8Error, _tidy, V8_SHELL)
+_V8 = Kind(_Realm, Isolate.close, V8Error, _tidy, _SHELL, WEB)
 
 
 class V8Engine(ScriptEngine):

@@ -98,15 +98,8 @@ class WorkerPool:
         self.nested = NestedCalls(router, self._wake)
         self.methods: list[str] = []
         self.isolation = ""
-        self._boot = WorkerBoot(
-            tuple(scripts),
-            limits,
-            max_frame,
-            os.getpid(),
-            config.sandboxed,
-            may_fork=False,
-            engine=config.engine,
-        )
+        boot = (tuple(scripts), limits, max_frame, os.getpid(), config.sandboxed)
+        self._boot = WorkerBoot(*boot, may_fork=False, engine=config.engine)
         self._max_frame = max_frame
         self._answer = answer
         self._source: ProcessSource = SpawnedProcesses()
