@@ -29,11 +29,17 @@ _NULL, _BOOLEAN, _INTEGER, _DOUBLE, _STRING, _UNDEFINED, _FUNCTION = 1, 2, 3, 4,
 _EXCEPTIONS: Final = 200
 _OUT_OF_MEMORY, _TERMINATED = 202, 204
 _CALLBACK_ID: Final = 1
+#: More than a ``pthread_attr_t`` has on any machine.
+_ATTRIBUTES_BYTES: Final = 256
 #: What is said where a limit ended it; ``madrpc.engine.jserrors`` knows both.
 _NO_MEMORY, _INTERRUPTED = "out of memory", "InternalError: interrupted"
 #: How often a running task's memory is looked at.
 _LOOK_EVERY_S: Final = 0.02
 _STACK_BYTES: Final = 256 * 1024
+#: Stack of an isolate's thread: the one that scripts may fill, and as much again for V8 itself.
+_ISOLATE_STACK_BYTES: Final = 2 * 1024 * 1024
+#: Each takes some MiB even while its call is parked, and V8 ends the process where it gets none.
+_MOST_ISOLATES: Final = 128
 #: How long a cancelled task may take to end.
 _OBEY_S: Final = 0.1
 _now = time.monotonic
@@ -63,6 +69,7 @@ class _Library:
         self.calls: Any = init_mini_racer(flags=flags, ignore_duplicate_init=True)
         self.callback = MR_CALLBACK(self._done)
         self.null = RawValueHandle()
+        _set_thread_stacks(_ISOLATE_STACK_BYTES)
         # What is done in other threads takes no stack to speak of.
         _thread.stack_size(_STACK_BYTES)
         self._result: Any = None
@@ -174,6 +181,7 @@ class Isolate:
     """A heap, a realm and a thread. Results are None, booleans, numbers, texts and functions.
 
     Raises:
+        MemoryError: too many are alive.
         V8Error: from every method but ``close``.
     """
 
@@ -183,6 +191,9 @@ class Isolate:
         assert _library is not None
         self._library = _library
         self._calls = _library.calls
+        self.is_live = False
+        if self._calls.mr_context_count() >= _MOST_ISOLATES:
+            raise MemoryError("no room for another isolate")
         self.time_s = limits.time_s
         #: What may be taken outside of the heap, which has a limit of its own.
         self.memory_bytes = 2 * limits.memory_bytes
@@ -311,6 +322,18 @@ class Function:
 
     def __del__(self) -> None:
         self._isolate.free(self.handle)
+
+
+def _set_thread_stacks(size: int) -> None:
+    """Give threads that the library makes a smaller stack than the usual 8 MiB, where glibc can."""
+    libc = ctypes.CDLL(None)
+    setter = getattr(libc, "pthread_setattr_default_np", None)
+    if setter is not None:
+        attributes = ctypes.create_string_buffer(_ATTRIBUTES_BYTES)
+        libc.pthread_attr_init(attributes)
+        libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(size))
+        setter(attributes)
+        libc.pthread_attr_destroy(attributes)
 
 
 def _peak_rss() -> int:

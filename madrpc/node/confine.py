@@ -35,7 +35,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 #: values on their way in and out are held several times over. Memory that is only reserved counts,
 #: so the bound is wide; it stops what the heap limit of the engine does not see.
 _LEAST_ADDRESS_SPACE = 1024 * 1024 * 1024
-_LEAST_DATA = 128 * 1024 * 1024
 _HEAPS = 4
 _FRAMES = 16
 
@@ -82,7 +81,7 @@ def bound_data(limits: EngineLimits) -> None:
     _limit(
         resource.RLIMIT_DATA,
         _writable_bytes()
-        + _LEAST_DATA
+        + _LEAST_ADDRESS_SPACE
         + _HEAPS * limits.memory_bytes
         + _FRAMES * limits.result_bytes,
     )

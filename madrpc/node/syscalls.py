@@ -118,6 +118,8 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "rseq": (334, 293),
     # What only a process that makes threads needs.
     "sched_getaffinity": (204, 123),
+    "sched_getparam": (143, 121),
+    "sched_getscheduler": (145, 120),
     # What only the process that forks workers needs.
     "getsockname": (51, 204),
     "getsockopt": (55, 209),
@@ -155,6 +157,8 @@ _A_THREAD = (0x003D0F00, 0x007D0F00)
 _THREAD_ONLY: dict[str, Rule | None] = {
     "clone": Rule(0, values=_A_THREAD),
     "sched_getaffinity": None,
+    "sched_getparam": None,
+    "sched_getscheduler": None,
 }
 _RULES = {
     "fcntl": Rule(1, values=_F_GETFD_SETFD_GETFL_SETFL),
