@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from madrpc.config import EngineLimits
-from madrpc.engine import choice
+from madrpc.engine import choice, v8_library
 from madrpc.engine.interface import Call, Script
 from madrpc.errors import JavaScriptError, ScriptError, TimeLimitExceeded
 from tests.unit.engine.drive import engine_for, engine_from, engine_of, run, value
@@ -116,17 +115,16 @@ def test_a_call_stopped_in_a_promise_job_leaves_the_others_alone() -> None:
 
 
 def test_every_isolate_is_freed() -> None:
-    from madrpc.engine.v8_library import _library
-
-    assert _library is not None
+    library = v8_library._library
+    assert library is not None
     engine = engine_for("return 1")
-    before = _library.calls.mr_context_count()
+    before = library.calls.mr_context_count()
     for _ in range(5):
         assert run(engine).result == 1
     unfinished = engine.execution(Call("f", json.dumps({}), 1.0))
-    assert _library.calls.mr_context_count() == before + 1
+    assert library.calls.mr_context_count() == before + 1
     unfinished.close()
-    assert _library.calls.mr_context_count() == before
+    assert library.calls.mr_context_count() == before
 
 
 def test_atob_and_btoa() -> None:
@@ -156,12 +154,29 @@ def test_a_missing_package_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch
     assert choice.problem_with("quickjs") is None
 
 
-def names_of(engine: Any) -> list[str]:
-    return sorted(engine.methods)
-
-
 def test_worn_is_a_process_that_grew_far_beyond_the_heap() -> None:
     engine = engine_for("return 1", limits=EngineLimits(memory_bytes=2**40))
     assert not engine.is_worn
     assert not engine.is_broken
-    assert names_of(engine) == ["f"]
+    assert list(engine.methods) == ["f"]
+
+
+def test_there_is_no_room_for_isolates_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_for("return 1")
+    monkeypatch.setattr(v8_library, "_MOST_ISOLATES", 0)
+    with pytest.raises(MemoryError):
+        run(engine)
+    monkeypatch.undo()
+
+
+def test_a_trap_breaks_the_engine_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_for("return 1")
+    library = v8_library._library
+    assert library is not None
+    monkeypatch.setattr(library, "gave_up", False)
+    with pytest.raises(v8_library.V8GaveUp, match="out of memory"):
+        library._on_trap(5, None)
+    assert engine.is_broken
+    library._on_trap(4, None)
+    monkeypatch.undo()
+    assert not engine.is_broken
