@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from madrpc import Client, LocalCluster
 from madrpc.engine.choice import ENGINES
 from tests.servers import ROOT, environment, madrpc, require_v8
 
@@ -79,3 +80,12 @@ def test_quickjs_does_without(script: str) -> None:
         "sys.exit('py_mini_racer' in sys.modules)"
     )
     assert python(code, "run", script, "draw").returncode == 0
+
+
+def test_a_local_cluster_runs_it(script: str) -> None:
+    require_v8()
+    with LocalCluster(script, engine="v8", pool_size=1) as cluster:
+        with cluster.client() as client:
+            assert client.call("nap") == "rested"
+        with Client(cluster.nodes[0]) as node:
+            assert (node.info()["engine"], node.info()["isolation"]) == ("v8", "context")
