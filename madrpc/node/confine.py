@@ -35,6 +35,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 #: values on their way in and out are held several times over. Memory that is only reserved counts,
 #: so the bound is wide; it stops what the heap limit of the engine does not see.
 _LEAST_ADDRESS_SPACE = 1024 * 1024 * 1024
+#: What a worker may write to besides: about 60 parked calls have room in it.
+_LEAST_DATA = 512 * 1024 * 1024
 _HEAPS = 4
 _FRAMES = 16
 
@@ -81,7 +83,7 @@ def bound_data(limits: EngineLimits) -> None:
     _limit(
         resource.RLIMIT_DATA,
         _writable_bytes()
-        + _LEAST_ADDRESS_SPACE
+        + _LEAST_DATA
         + _HEAPS * limits.memory_bytes
         + _FRAMES * limits.result_bytes,
     )
