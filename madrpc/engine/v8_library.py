@@ -22,10 +22,10 @@ from typing import Any, Final, TypeAlias
 
 from madrpc.config import EngineLimits
 
-__all__ = ["Function", "Isolate", "V8Error", "V8GaveUp", "gave_up", "is_loaded", "load", "version"]
+__all__ = ["Function", "Isolate", "V8Error", "V8GaveUp", "gave_up", "load", "version"]
 
 # mini_racer's tags of values.
-_NULL, _BOOLEAN, _INTEGER, _DOUBLE, _STRING, _UNDEFINED, _FUNCTION = 1, 2, 3, 4, 5, 11, 100
+_BOOLEAN, _INTEGER, _DOUBLE, _STRING, _UNDEFINED, _FUNCTION = 2, 3, 4, 5, 11, 100
 _EXCEPTIONS: Final = 200
 _OUT_OF_MEMORY, _TERMINATED = 202, 204
 _CALLBACK_ID: Final = 1
@@ -59,7 +59,7 @@ class _Library:
     """The loaded library and the task that runs; one for the process."""
 
     def __init__(self, limits: EngineLimits) -> None:
-        from py_mini_racer._dll import MR_CALLBACK, RawValueHandle, init_mini_racer
+        from py_mini_racer._dll import MR_CALLBACK, init_mini_racer
 
         flags = (
             # Threads would compile and collect garbage on processors that other workers use.
@@ -68,10 +68,7 @@ class _Library:
         )
         self.calls: Any = init_mini_racer(flags=flags, ignore_duplicate_init=True)
         self.callback = MR_CALLBACK(self._done)
-        self.null = RawValueHandle()
         _set_thread_stacks(_ISOLATE_STACK_BYTES)
-        # What is done in other threads takes no stack to speak of.
-        _thread.stack_size(_STACK_BYTES)
         self._result: Any = None
         self._finished = _thread.allocate_lock()
         self._finished.acquire()
@@ -106,14 +103,20 @@ class _Library:
         ends = _now() + isolate.time_s
         most = _peak_rss() + isolate.memory_bytes
         task = start()
-        while not self._finished.acquire(timeout=max(0.0, min(_LOOK_EVERY_S, ends - _now()))):
-            if _peak_rss() > most:
-                isolate.end = _NO_MEMORY
-            elif _now() < ends:
-                continue
-            self.calls.mr_cancel_task(isolate.id, task)
-            self._await_end(isolate)
-            break
+        try:
+            while not self._finished.acquire(timeout=max(0.0, min(_LOOK_EVERY_S, ends - _now()))):
+                if _peak_rss() > most:
+                    isolate.end = _NO_MEMORY
+                elif _now() < ends:
+                    continue
+                self.calls.mr_cancel_task(isolate.id, task)
+                self._await_end(isolate)
+                break
+        except BaseException:
+            # The task, a signal's handler having raised, is still on its way.
+            isolate.close()
+            self._finished.acquire(blocking=False)
+            raise
         if self.calls.mr_hard_memory_limit_reached(isolate.id):
             isolate.end = _NO_MEMORY
         return self._result
@@ -133,14 +136,16 @@ class _Library:
             isolate.close()
             freed.release()
 
+        usual = _thread.stack_size(_STACK_BYTES)
         try:
             # In another thread, as this one has to be there if V8 gives up in the meantime.
             _thread.start_new_thread(free, ())
         except RuntimeError:
             free()  # there is no memory for a stack
+        finally:
+            _thread.stack_size(usual)
         while not freed.acquire(timeout=_LOOK_EVERY_S):
             pass
-        self._finished.acquire(blocking=False)
         raise V8Error(isolate.end)
 
 
@@ -159,11 +164,6 @@ def load(limits: EngineLimits) -> None:
         first = Isolate(limits)
         first.eval("1")
         first.close()
-
-
-def is_loaded() -> bool:
-    """Whether this process may no longer fork."""
-    return _library is not None
 
 
 def gave_up() -> bool:
@@ -223,19 +223,19 @@ class Isolate:
 
     def eval(self, source: str) -> Any:
         """Evaluate a script; return the value of its last statement."""
+        return self._value_of(self._evaluated(source))
+
+    def _evaluated(self, source: str) -> Any:
         code = self.handle_of(source)
         try:
-            handle = self._library.run(
-                self, lambda: self._calls.mr_eval(self.id, code, _CALLBACK_ID)
-            )
+            return self._library.run(self, lambda: self._calls.mr_eval(self.id, code, _CALLBACK_ID))
         finally:
             self.free(code)
-        return self._value_of(handle)
 
     def call(self, function: Any, args: Sequence[Value]) -> Any:
         """Call a function, given its handle."""
         undefined = self._calls.mr_alloc_int_val(self.id, 0, _UNDEFINED)
-        list_ = self._library.run(self, self._new_list)
+        list_ = self._evaluated("[]")
         try:
             for arg in args:
                 self._push(list_, arg)
@@ -249,11 +249,6 @@ class Isolate:
             self.free(undefined)
             self.free(list_)
         return self._value_of(handle)
-
-    def _new_list(self) -> int:
-        code = self.handle_of("[]")
-        task: int = self._calls.mr_eval(self.id, code, _CALLBACK_ID)
-        return task
 
     def _push(self, list_: Any, arg: Value) -> None:
         handle = self.handle_of(arg)

@@ -35,7 +35,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 #: values on their way in and out are held several times over. Memory that is only reserved counts,
 #: so the bound is wide; it stops what the heap limit of the engine does not see.
 _LEAST_ADDRESS_SPACE = 1024 * 1024 * 1024
-#: What a worker may write to besides: about 60 parked calls have room in it.
+#: What a worker may write to besides; as many isolates as it may hold take 450 MiB of it.
 _LEAST_DATA = 512 * 1024 * 1024
 _HEAPS = 4
 _FRAMES = 16
