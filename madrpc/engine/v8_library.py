@@ -1,7 +1,7 @@
 """V8, from the package mini-racer, through its C interface: one isolate, called from one thread.
 
-The package's Python layer runs an event loop in a thread of its own for every isolate, which costs
-as much as the isolate itself. Its C functions need none: each hands a task to the isolate's thread,
+The package's Python layer runs an event loop in a thread of its own for every isolate. Its C
+functions need none: each hands a task to the isolate's thread,
 which calls back with the result, and the caller waits for that here.
 
 Only one task runs at a time in the process, from the thread that loaded V8.
