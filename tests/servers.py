@@ -69,6 +69,12 @@ def require_distributed() -> None:
         give_up("dask.distributed is not installed")
 
 
+def require_v8() -> None:
+    """Skip where the extra ``v8`` is not installed; in CI that is a failure."""
+    if importlib.util.find_spec("py_mini_racer") is None:
+        give_up("mini-racer is not installed")
+
+
 def runs(process: psutil.Process) -> bool:
     """Whether a process runs; one that only waits to be reaped does not."""
     try:

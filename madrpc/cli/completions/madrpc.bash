@@ -2,15 +2,15 @@
 
 _shtab_madrpc_subparsers=(node orchestrator up call map top bench check run info health methods deploy doctor tls init types completion orch)
 
-_shtab_madrpc_node_option_strings=(-h --help -v --verbose -s --script -b --bind --pool-size --time-limit --memory-limit --queue-size --orchestrator --advertise --isolation --sandbox --allow-deploy --watch --max-frame --drain-timeout --auth-token-file --tls-cert --tls-key --tls-ca --http --rate-limit --log-level --log-format)
+_shtab_madrpc_node_option_strings=(-h --help -v --verbose -s --script -b --bind --pool-size --time-limit --memory-limit --queue-size --engine --orchestrator --advertise --isolation --sandbox --allow-deploy --watch --max-frame --drain-timeout --auth-token-file --tls-cert --tls-key --tls-ca --http --rate-limit --log-level --log-format)
 _shtab_madrpc_orchestrator_option_strings=(-h --help -v --verbose -b --bind -n --node --balance --max-frame --drain-timeout --auth-token-file --tls-cert --tls-key --tls-ca --http --rate-limit --log-level --log-format)
-_shtab_madrpc_up_option_strings=(-h --help -v --verbose -b --bind --nodes --pool-size --allow-deploy --watch --balance --http)
+_shtab_madrpc_up_option_strings=(-h --help -v --verbose -b --bind --nodes --pool-size --engine --allow-deploy --watch --balance --http)
 _shtab_madrpc_call_option_strings=(-h --help -v --verbose -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca --seed --time --trace)
 _shtab_madrpc_map_option_strings=(-h --help -v --verbose -c --concurrency --arg --set --unordered --keep-going -q --quiet -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca --time --trace)
 _shtab_madrpc_top_option_strings=(-h --help -v --verbose -i --interval --once --json --plain -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
 _shtab_madrpc_bench_option_strings=(-h --help -v --verbose --args -c --concurrency -r --rate -n --calls -d --duration --warmup --fail-if --json --save -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
-_shtab_madrpc_check_option_strings=(-h --help -v --verbose)
-_shtab_madrpc_run_option_strings=(-h --help -v --verbose --time-limit --memory-limit --seed)
+_shtab_madrpc_check_option_strings=(-h --help -v --verbose --engine)
+_shtab_madrpc_run_option_strings=(-h --help -v --verbose --time-limit --memory-limit --engine --seed)
 _shtab_madrpc_info_option_strings=(-h --help -v --verbose --json -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
 _shtab_madrpc_health_option_strings=(-h --help -v --verbose --live -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
 _shtab_madrpc_methods_option_strings=(-h --help -v --verbose --names --json --details -t --timeout --auth-token-file --tls-cert --tls-key --tls-ca)
@@ -88,6 +88,7 @@ _shtab_madrpc_orch___tls_cert_COMPGEN=_shtab_compgen_files
 _shtab_madrpc_orch___tls_key_COMPGEN=_shtab_compgen_files
 _shtab_madrpc_orch___tls_ca_COMPGEN=_shtab_compgen_files
 
+_shtab_madrpc_node___engine_choices=(quickjs v8)
 _shtab_madrpc_node___isolation_choices=(auto context snapshot)
 _shtab_madrpc_node___sandbox_choices=(auto off require)
 _shtab_madrpc_node___log_level_choices=(debug info warning error)
@@ -95,7 +96,10 @@ _shtab_madrpc_node___log_format_choices=(text json)
 _shtab_madrpc_orchestrator___balance_choices=(round-robin least-busy)
 _shtab_madrpc_orchestrator___log_level_choices=(debug info warning error)
 _shtab_madrpc_orchestrator___log_format_choices=(text json)
+_shtab_madrpc_up___engine_choices=(quickjs v8)
 _shtab_madrpc_up___balance_choices=(round-robin least-busy)
+_shtab_madrpc_check___engine_choices=(quickjs v8)
+_shtab_madrpc_run___engine_choices=(quickjs v8)
 _shtab_madrpc_tls_pos_0_choices=(init)
 _shtab_madrpc_completion_pos_0_choices=(bash zsh fish)
 _shtab_madrpc_orch___balance_choices=(round-robin least-busy)
