@@ -164,6 +164,9 @@ class ContextExecution:
         raise self._thrown(in_stringify=outcome == prelude.STRINGIFY_THREW)
 
     def _wait(self) -> Step:
+        # Each entry gets at least a millisecond anew, so steps without end need this check.
+        if self._used_s >= self._call.time_s:
+            raise jserrors.time_error(self._limits)
         calls = self._take_calls()
         self._outstanding.update(call.id for call in calls)
         wake_in_s = self._next_timer()

@@ -48,7 +48,7 @@ def test_both_engines_draw_the_same_numbers_from_a_seed(script: str) -> None:
 
 def test_check_and_run_end_with_threads_of_v8_around(script: str) -> None:
     require_v8()
-    assert madrpc("check", script, "--engine", "v8").stdout.split() == ["draw", "nap"]
+    assert madrpc("check", script, "--engine", "v8").stdout.split() == ["draw()", "nap()"]
     done = madrpc("run", script, "nap", "--engine", "v8")
     assert (done.returncode, json.loads(done.stdout)) == (0, "rested")
 

@@ -693,14 +693,14 @@ class TickingClock:
         return self.now
 
 
-@pytest.mark.only("quickjs")
 def test_time_used_by_all_steps_adds_up(monkeypatch):
     running, _ = nested("for (;;) await madrpc.call('g')")
     monkeypatch.setattr(execution_module, "_now", TickingClock())
     ids = iter(range(1, 50))
     with pytest.raises(TimeLimitExceeded):
         all(running.feed(id, result="1", error=None) for id in ids)
-    assert 2 < next(ids) <= LIMITS.time_s
+    # The clock ticks once for a step at least, so this is the first step too many.
+    assert 2 < next(ids) <= LIMITS.time_s + 1
 
 
 def test_the_first_step_counts_too(monkeypatch):
