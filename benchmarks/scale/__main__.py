@@ -1,13 +1,14 @@
 """How throughput grows with workers, nodes and orchestrators, and what each costs while idle.
 
-    python -m benchmarks.scale [--only PART]... [--quick] [--save FILE] [--docs FOLDER]
+    python -m benchmarks.scale [--only PART]... [--quick | --redraw] [--save FILE] [--docs FOLDER]
 
 Measures heavy calls on 1 worker to all cores; 1 to 64 simulated nodes behind one orchestrator, on
 loopback and, for root with ip and tc, over links with delay and loss between network namespaces;
 one orchestrator under rising load; 2 and 4 of them; and idle servers. Prints tables, appends a line
 to FILE, draws the curves, and rewrites the marked blocks of performance.md and sizing.md in FOLDER.
 With ``--only`` the rest of the blocks keeps the newest figures that FILE has of such a machine.
-``--quick`` tries everything out in seconds and writes nothing unless FILE or FOLDER is given.
+``--quick`` tries everything out in seconds and writes nothing unless FILE or FOLDER is given;
+``--redraw`` measures nothing and writes the pages from what FILE has.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ def parts(*, quick: bool) -> dict[str, Callable[[], dict[str, Any]]]:
             "orchestrators": lambda: orchestrators.measure(
                 1, 1, 0.2, _say, (1, 2), (0.5,), ((1, 1), (1, 64))
             ),
-            "resources": lambda: resources.measure(8, 0.2, _say),
+            "resources": lambda: resources.measure(8, 50, 0.2, _say),
         }
     return {
         "workers": lambda: workers.measure(cores, 5, 2.0, _say),
         "nodes": lambda: nodes.measure(_NODE_COUNTS, 3, 1.5, _say),
         "orchestrators": lambda: orchestrators.measure(cores, 3, 1.0, _say),
-        "resources": lambda: resources.measure(256, 8.0, _say),
+        "resources": lambda: resources.measure(256, 1_000, 9.0, _say),
     }
 
 
@@ -81,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     names = list(parts(quick=True))
     parser.add_argument("--only", action="append", choices=names, help="may be repeated")
-    parser.add_argument("--quick", action="store_true", help="try it out; the figures mean little")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="try it out; the figures mean little")
+    how.add_argument("--redraw", action="store_true", help="only write the pages again")
     parser.add_argument("--save", type=Path, help="default: benchmarks/scale/history.jsonl")
     parser.add_argument("--docs", type=Path, help="default: docs")
     return parser
@@ -94,19 +97,21 @@ def main() -> None:
         save = save or ROOT / "benchmarks/scale/history.jsonl"
         docs = docs or ROOT / "docs"
     about = records.machine()
-    if about["load_before"] > about["cpus"] / 4:
+    if about["load_before"] > about["cpus"] / 4 and not options.redraw:
         _say(f"this machine is busy (load {about['load_before']}): the figures are worth little")
     chosen = {
         name: measure
         for name, measure in parts(quick=options.quick).items()
-        if not options.only or name in options.only
+        if not options.redraw and (not options.only or name in options.only)
     }
     found = {name: {**measure(), "about": about} for name, measure in chosen.items()}
     known = dict(found)
-    if save is not None:
-        if save.exists():
-            known = {**records.latest(save.read_text().splitlines(), about), **found}
+    if save is not None and save.exists():
+        known = {**records.latest(save.read_text().splitlines(), about), **found}
+    if save is not None and found:
         records.append(save, {**about, "quick": options.quick, "parts": found})
+    if "resources" in found and "orchestrators" not in known:
+        _say("idle servers are shown beside an orchestrator under load: --only orchestrators too")
     for name, content in blocks(known).items():
         print(f"\n## {name}\n\n{content}")
     if docs is not None:
@@ -121,4 +126,7 @@ if __name__ == "__main__":
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.chdir(ROOT)
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -32,7 +32,7 @@ def calls_needed(nodes: int, delay_ms: float, loss: float) -> int:
 def name_of(delay_ms: float, loss: float) -> str:
     """A profile in words."""
     if not delay_ms:
-        return "namespaces, no delay"
+        return "link, no delay"
     return f"{delay_ms:g} ms each way" + (f", {loss:.0%} lost" if loss else "")
 
 

@@ -90,7 +90,7 @@ def _workers_chart(part: Mapping[str, Any]) -> Chart:
     rows = part["rows"]
     series = [
         Series("madrpc", [(r["count"], _median(r, "efficiency")) for r in rows]),
-        Series("madrpc, of the cores in use", [(r["count"], _median(r, "of_cores")) for r in rows]),
+        Series("madrpc, per core in use", [(r["count"], _median(r, "of_cores")) for r in rows]),
         Series(
             "bare loops, no RPC",
             [
@@ -252,7 +252,7 @@ def _resources(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str
     of = "computed from the encoded frames"
     rows = (
         ("idle worker process", f"{part['worker_mib']:.1f} MiB", "measured"),
-        ("node's front end", f"{part['node_mib']:.1f} MiB", "measured"),
+        ("node without its workers", f"{part['node_mib']:.1f} MiB", "measured"),
         ("orchestrator with one node", f"{part['orchestrator_mib']:.1f} MiB", "measured"),
         ("each further node", f"{part['mib_per_node'] * 1024:.0f} KiB", "measured"),
         ("each idle connection", f"{part['kib_per_connection']:.1f} KiB", "measured"),

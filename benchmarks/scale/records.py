@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.scale.launch import ROOT
 from madrpc.engine import build
 
-__all__ = ["append", "cores", "latest", "machine"]
+__all__ = ["append", "cores", "latest", "machine", "rounded"]
 
 _SAME = ("cpus", "cpu_model", "python")
 
@@ -53,10 +53,21 @@ def machine() -> dict[str, Any]:
     }
 
 
+def rounded(value: Any) -> Any:
+    """The same with every float cut to 4 decimals, which is more than any figure is worth."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(each) for each in value]
+    return value
+
+
 def append(path: Path, record: dict[str, Any]) -> None:
     """Add one line."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps(rounded(record)) + "\n")
 
 
 def latest(lines: Iterable[str], about: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,6 @@ __all__ = ["frame_bytes", "measure"]
 
 _SCRIPT = ROOT / "benchmarks/peers/work.js"
 _POOLS = (1, 5)
-_CONNECTIONS = 1000
-_SETTLE_S = 3.0
 
 
 def frame_bytes() -> dict[str, float]:
@@ -77,22 +75,24 @@ def _up(address: str, nodes: int) -> None:
         poll_until(lambda: client.call("_health")["nodes_up"] == nodes, f"{nodes} nodes up")
 
 
-def _orchestrators(programs: Programs, nodes: int, seconds: float) -> dict[str, float]:
+def _orchestrators(
+    programs: Programs, nodes: int, connections: int, seconds: float
+) -> dict[str, float]:
     """Memory, descriptors and idle processor time of an orchestrator, by node and connection."""
     _, addresses = programs.fakes(nodes, 4, 0)
     small, small_address = programs.orchestrator(addresses[:1])
     large, address = programs.orchestrator(addresses)
     _up(small_address, 1)
     _up(address, nodes)
-    time.sleep(_SETTLE_S)
+    time.sleep(seconds / 3)  # until what connecting left behind is done
     few, many = _Held(small), _Held(large)
     used, alone = large.cpu_s(), small.cpu_s()
     time.sleep(seconds)
     idle_us = (large.cpu_s() - used - (small.cpu_s() - alone)) / (nodes - 1) / seconds * 1e6
     host, _, port = address.rpartition(":")
-    open_now = [socket.create_connection((host, int(port))) for _ in range(_CONNECTIONS)]
+    open_now = [socket.create_connection((host, int(port))) for _ in range(connections)]
     try:
-        poll_until(lambda: large.fds() >= many.fds + _CONNECTIONS, "accepting the connections")
+        poll_until(lambda: large.fds() >= many.fds + connections, "accepting the connections")
         crowded = _Held(large)
     finally:
         for sock in open_now:
@@ -102,12 +102,14 @@ def _orchestrators(programs: Programs, nodes: int, seconds: float) -> dict[str, 
         "mib_per_node": (many.mib - few.mib) / (nodes - 1),
         "fds_per_node": (many.fds - few.fds) / (nodes - 1),
         "orchestrator_fds": few.fds - (many.fds - few.fds) / (nodes - 1),
-        "kib_per_connection": (crowded.mib - many.mib) * 1024 / _CONNECTIONS,
+        "kib_per_connection": (crowded.mib - many.mib) * 1024 / connections,
         "idle_us_per_node_s": idle_us,
     }
 
 
-def measure(nodes: int, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(
+    nodes: int, connections: int, seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Start idle servers and look at them.
 
     Returns:
@@ -117,6 +119,6 @@ def measure(nodes: int, seconds: float, say: Callable[[str], None]) -> dict[str,
         say("resources: nodes with real workers")
         found = _real_nodes(programs)
     with Programs.running() as programs:
-        say(f"resources: an orchestrator with {nodes} nodes and {_CONNECTIONS} connections")
-        found |= _orchestrators(programs, nodes, seconds)
+        say(f"resources: an orchestrator with {nodes} nodes and {connections} connections")
+        found |= _orchestrators(programs, nodes, connections, seconds)
     return {**found, **frame_bytes(), "nodes": nodes}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.scale.pages import replace_block, table
-from benchmarks.scale.records import latest
+from benchmarks.scale.records import latest, rounded
 
 PAGE = "before\n<!-- scale:a -->\nold\nolder\n<!-- /scale:a -->\nafter\n"
 
@@ -27,6 +27,13 @@ def test_a_page_without_its_block_is_refused(page):
 
 def test_a_table_in_markdown():
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_a_record_keeps_four_decimals():
+    assert rounded({"a": [1.23456789, 2, "x"], "b": (None, True)}) == {
+        "a": [1.2346, 2, "x"],
+        "b": [None, True],
+    }
 
 
 def test_the_newest_figures_of_such_a_machine_count():
