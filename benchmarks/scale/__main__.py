@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.scale import nodes, orchestrators, records, resources, workers
 from benchmarks.scale.launch import ROOT
-from benchmarks.scale.pages import blocks, charts, replace_block
+from benchmarks.scale.pages import blocks, charts, is_busy, replace_block
 
 _PAGES = {
     "performance.md": ("workers", "nodes", "orchestrators"),
@@ -47,7 +47,7 @@ def parts(*, quick: bool) -> dict[str, Callable[[], dict[str, Any]]]:
             "workers": lambda: workers.measure(1, 1, 0.3, _say),
             "nodes": lambda: nodes.measure((1, 2), 1, 0.3, _say, ()),
             "orchestrators": lambda: orchestrators.measure(
-                1, 1, 0.2, _say, (1, 2), (0.5,), ((1, 1), (1, 64))
+                1, 1, 0.2, _say, (1, 2), (0.5,), ((1, 1),)
             ),
             "resources": lambda: resources.measure(8, 50, 0.2, _say),
         }
@@ -97,7 +97,7 @@ def main() -> None:
         save = save or ROOT / "benchmarks/scale/history.jsonl"
         docs = docs or ROOT / "docs"
     about = records.machine()
-    if about["load_before"] > about["cpus"] / 4 and not options.redraw:
+    if is_busy(about) and not options.redraw:
         _say(f"this machine is busy (load {about['load_before']}): the figures are worth little")
     chosen = {
         name: measure

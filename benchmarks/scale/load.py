@@ -1,5 +1,7 @@
 """One client process: so many calls in flight, or so many begun a second, for a while.
 
+With ``--connections`` that many clients in the process make one call at a time, each on its own.
+
 Prints ``ready``, waits for a line, runs, and prints a JSON object: ``rate`` is the answers a second
 within the measured seconds, ``calls`` counts those of the warm-up too, as the processor time
 ``cpu_s`` does; with ``--rate`` there are latencies in milliseconds, counted from the instant at
@@ -9,13 +11,14 @@ which each call was meant to begin.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from madrpc import Client
+from madrpc import AsyncClient, Client
 from madrpc.client.loadtest import Plan
 
 _now = time.perf_counter
@@ -50,6 +53,25 @@ def in_flight(client: Client, options: argparse.Namespace) -> dict[str, Any]:
     return {"calls": calls, "errors": errors, "rate": within / options.seconds}
 
 
+async def apart(options: argparse.Namespace) -> dict[str, Any]:
+    """Make one call at a time on each of many connections."""
+    args = json.loads(options.args)
+    counts_from = _now() + options.warm
+    ends = counts_from + options.seconds
+    calls = within = 0
+
+    async def caller() -> None:
+        nonlocal calls, within
+        async with AsyncClient(options.addresses) as client:
+            while _now() < ends:
+                await client.call(options.method, args)
+                calls += 1
+                within += counts_from <= _now() < ends
+
+    await asyncio.gather(*(caller() for _ in range(options.connections)))
+    return {"calls": calls, "errors": 0, "rate": within / options.seconds}
+
+
 def at_rate(client: Client, options: argparse.Namespace) -> dict[str, Any]:
     """Begin calls at a steady rate."""
     plan = Plan(1, rate=options.rate, seconds=options.seconds, warmup_s=options.warm)
@@ -81,6 +103,7 @@ def main() -> None:
     parser.add_argument("--args", default="{}")
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--connections", type=int)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--warm", type=float, default=0.3)
     parser.add_argument("--nodes-up", type=int, default=0, help="wait for so many first")
@@ -90,7 +113,10 @@ def main() -> None:
         print("ready", flush=True)
         sys.stdin.readline()
         began = time.process_time()
-        found = at_rate(client, options) if options.rate else in_flight(client, options)
+        if options.connections:
+            found = asyncio.run(apart(options))
+        else:
+            found = at_rate(client, options) if options.rate else in_flight(client, options)
         found["cpu_s"] = time.process_time() - began
         print(json.dumps(found), flush=True)
 

@@ -16,6 +16,7 @@ SHARES = (0.1, 0.25, 0.5, 0.8, 0.95)
 _NODES, _WORKERS = 16, 4
 _WARM_S = 0.3
 _IN_FLIGHT = 64
+_APART = 64
 
 
 def load_steps(cores: int) -> list[tuple[int, int]]:
@@ -89,18 +90,20 @@ def measure(
     """Measure one orchestrator under rising load, then several.
 
     Returns:
-        ``load``, a row for each step; ``direct``, one call at a time without an orchestrator;
-        ``most``, the highest rate; ``latency``, a row for each share of it; ``several``, a row for
-        each count of orchestrators. Each has what its rounds found.
+        ``load``, a row for each step; ``apart``, many clients with one call each; ``direct``, one
+        call at a time without an orchestrator; ``saturates``, calls in flight and rate from which
+        on there is no growth; ``most``, the highest rate; ``latency``, a row for each share of it;
+        ``several``, a row for each count of orchestrators. Each has what its rounds found.
     """
     with Programs.running() as programs:
         setup = _Setup(programs, cores, max(counts))
         load: dict[tuple[int, int], list[dict[str, float]]] = {}
-        direct = []
+        direct, apart = [], []
         several: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
         for turn in range(rounds):
             say(f"orchestrators: round {turn + 1} of {rounds}")
             direct.append(setup.direct(seconds))
+            apart.append(setup.run(1, 1, seconds, "--connections", _APART))
             for clients, each in steps or load_steps(cores):
                 run = setup.run(1, clients, seconds, "--in-flight", each)
                 load.setdefault((clients, each), []).append(run)
@@ -116,6 +119,7 @@ def measure(
             latency.append({"share": share, "rounds": runs})
     return {
         "direct": direct,
+        "apart": {"count": _APART, "rounds": apart},
         "load": [{"clients": n, "each": k, "rounds": runs} for (n, k), runs in load.items()],
         "saturates": saturation(rates),
         "most": most,

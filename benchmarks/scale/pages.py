@@ -10,10 +10,11 @@ from benchmarks.scale.figures import Figure
 from benchmarks.scale.sizing import CELL_NODES, CORES, LOAD, plan
 from benchmarks.scale.svg import Chart, Series, draw
 
-__all__ = ["blocks", "charts", "replace_block", "table"]
+__all__ = ["blocks", "charts", "is_busy", "replace_block", "table"]
 
 _SIZES = (10, 1_000, 100_000)
 _LENGTHS_S = (0.02, 1.0)
+_BUSY = " **Provisional: the machine was busy with other work.**"
 
 
 def replace_block(text: str, name: str, content: str) -> str:
@@ -52,12 +53,18 @@ def _cell(figure: Figure | None, digits: int = 0, *, percent: bool = False) -> s
     return figure.text(digits)
 
 
+def is_busy(about: Mapping[str, Any]) -> bool:
+    """Whether a machine had so much else to do that what it measures is worth little."""
+    return bool(about["load_before"] > about["cpus"] / 4)
+
+
 def _where(part: Mapping[str, Any]) -> str:
     about = part["about"]
     return (
         f"Measured on {about['date']} at commit {about['commit']}: {about['cpus']} processors "
         f"({about['cpu_model']}), Python {about['python']}, load {about['load_before']} "
         "before the run. Medians of the rounds; ± is half of the distance between the extremes."
+        + (_BUSY if is_busy(about) else "")
     )
 
 
@@ -174,6 +181,14 @@ def _orchestrators(part: Mapping[str, Any]) -> str:
         )
         for row in part["load"]
     ]
+    apart = part["apart"]
+    load.append(
+        (
+            f"{apart['count']} x 1, one process",
+            *(_cell(_figure(apart, "rate")), f"{_median(apart, 'cores_used'):.0%}"),
+            *(f"{_median(apart, f'{who}_us'):.1f}" for who in ("orchestrator", "client", "nodes")),
+        )
+    )
     latency = [
         (
             f"{row['share']:.0%}",
@@ -249,7 +264,8 @@ def _latency_chart(part: Mapping[str, Any]) -> Chart:
 
 
 def _resources(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str:
-    of = "computed from the encoded frames"
+    of, from_cost = "computed from the encoded frames", "computed from its time for a call"
+    apart = orchestrators["apart"]
     rows = (
         ("idle worker process", f"{part['worker_mib']:.1f} MiB", "measured"),
         ("node without its workers", f"{part['node_mib']:.1f} MiB", "measured"),
@@ -268,8 +284,13 @@ def _resources(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str
         ("calls/s of one orchestrator", f"{orchestrators['most']:,.0f}", "measured"),
         (
             "the same on a core of its own",
-            f"{_on_a_core(orchestrators):,.0f}",
-            "computed from its processor time for a call",
+            f"{_median(_busiest(orchestrators), 'computed_rate'):,.0f}",
+            f"{from_cost}, {_median(_busiest(orchestrators), 'orchestrator_us'):.1f} us",
+        ),
+        (
+            f"the same for calls one by one on {apart['count']} connections",
+            f"{_median(apart, 'computed_rate'):,.0f}",
+            f"{from_cost}, {_median(apart, 'orchestrator_us'):.1f} us",
         ),
         ("latency it adds to a call", f"{added_ms(orchestrators):.2f} ms", "measured"),
         ("bytes of a small call on each link", f"{part['call']:.0f}, both ways", of),
@@ -279,14 +300,13 @@ def _resources(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str
     return "\n\n".join((_where(part), table(("what", "figure", "how it is known"), rows)))
 
 
-def _on_a_core(part: Mapping[str, Any]) -> float:
-    """Calls a second of an orchestrator that never waits for a core, computed from its cost."""
-    busiest = max(part["load"], key=lambda row: _median(row, "rate"))
-    return _median(busiest, "computed_rate")
+def _busiest(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The step of rising load with the highest rate."""
+    return max(part["load"], key=lambda row: _median(row, "rate"))
 
 
 def _plan(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str:
-    figures = {**part, "most": _on_a_core(orchestrators)}
+    figures = {**part, "most": _median(orchestrators["apart"], "computed_rate")}
     rows = []
     for workers in _SIZES:
         for length in _LENGTHS_S:
@@ -308,7 +328,8 @@ def _plan(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str:
     )
     said = (
         f"Computed from the table above for machines of {CORES} cores with a worker on each, "
-        f"orchestrators at {LOAD:.0%} of what one does on a core of its own, at least two, and "
+        f"orchestrators at {LOAD:.0%} of what one does on a core of its own with calls that "
+        "come one by one, at least two, and "
         f"cells of at most {CELL_NODES} nodes."
     )
     return "\n\n".join((said, table(headings, rows)))
