@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.scale.figures import Figure
-from benchmarks.scale.sizing import CELL_NODES, CORES, LOAD, plan
+from benchmarks.scale.sizing import CELL_NODES, CORES, LOAD, Plan, plan
 from benchmarks.scale.svg import Chart, Series, draw
 
 __all__ = ["blocks", "charts", "is_busy", "replace_block", "table"]
@@ -265,6 +265,7 @@ def _latency_chart(part: Mapping[str, Any]) -> Chart:
 
 def _resources(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str:
     of, from_cost = "computed from the encoded frames", "computed from its time for a call"
+    heads = f"{of} and the heads of three packets"
     apart = orchestrators["apart"]
     rows = (
         ("idle worker process", f"{part['worker_mib']:.1f} MiB", "measured"),
@@ -294,8 +295,8 @@ def _resources(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str
         ),
         ("latency it adds to a call", f"{added_ms(orchestrators):.2f} ms", "measured"),
         ("bytes of a small call on each link", f"{part['call']:.0f}, both ways", of),
-        ("bytes of probing for each node", f"{part['probe_bytes_per_s']:.0f} /s", of),
-        ("bytes of registering for each node", f"{part['beat_bytes_per_s']:.0f} /s", of),
+        ("probing for each node", f"{part['probe_bytes_per_s']:.0f} bytes/s", heads),
+        ("registering for each node", f"{part['beat_bytes_per_s']:.0f} bytes/s", heads),
     )
     return "\n\n".join((_where(part), table(("what", "figure", "how it is known"), rows)))
 
@@ -307,31 +308,29 @@ def _busiest(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _plan(part: Mapping[str, Any], orchestrators: Mapping[str, Any]) -> str:
     figures = {**part, "most": _median(orchestrators["apart"], "computed_rate")}
-    rows = []
-    for workers in _SIZES:
-        for length in _LENGTHS_S:
-            found = plan(workers, length, figures)
-            rows.append(
-                (
-                    *(f"{workers:,}", f"{length:g} s", f"{found.nodes:,}"),
-                    *(f"{found.calls_per_s:,.0f}", f"{found.cells:,}"),
-                    *(f"{found.orchestrators:,}", f"{found.node_mib:,.0f} MiB"),
-                    *(f"{found.worker_gib:,.1f} GiB", f"{found.orchestrator_mib:,.0f} MiB"),
-                    f"{found.orchestrator_fds:,}",
-                    *(f"{found.idle_share:.1%}", f"{found.mbit_per_s:,.0f} Mbit/s"),
-                )
-            )
-    headings = (
-        *("workers", "a call takes", "nodes", "calls/s", "cells", "orchestrators"),
-        *("a node's memory", "all nodes'", "an orchestrator's", "its descriptors"),
-        *("its core for probing", "its network"),
-    )
+    plans = [plan(workers, length, figures) for length in _LENGTHS_S for workers in _SIZES]
+    lines: dict[str, Callable[[Plan], str]] = {
+        "calls/s": lambda p: f"{p.calls_per_s:,.0f}",
+        "nodes": lambda p: f"{p.nodes:,}",
+        "cells": lambda p: f"{p.cells:,}",
+        "orchestrators": lambda p: f"{p.orchestrators:,}",
+        "a node's memory": lambda p: f"{p.node_mib:,.0f} MiB",
+        "a node's descriptors": lambda p: f"{p.node_fds:,}",
+        "all nodes' memory": lambda p: f"{p.worker_gib:,.1f} GiB",
+        "an orchestrator's memory": lambda p: f"{p.orchestrator_mib:,.0f} MiB",
+        "an orchestrator's descriptors": lambda p: f"{p.orchestrator_fds:,}",
+        "its calls": lambda p: f"{p.mbit_per_s:,.1f} Mbit/s",
+        "its probes and registrations": lambda p: f"{p.background_kbit_per_s:,.1f} kbit/s",
+        "its core for probes": lambda p: f"{p.idle_share:.2%}",
+    }
     said = (
         f"Computed from the table above for machines of {CORES} cores with a worker on each, "
         f"orchestrators at {LOAD:.0%} of what one does on a core of its own with calls that "
-        "come one by one, at least two, and "
-        f"cells of at most {CELL_NODES} nodes."
+        f"come one by one, at least two, and cells of at most {CELL_NODES} nodes."
     )
+    headings = ["workers, and what a call takes"]
+    headings += [f"{p.workers:,}, {1000 * p.call_s:,.0f} ms" for p in plans]
+    rows = [[name, *map(show, plans)] for name, show in lines.items()]
     return "\n\n".join((said, table(headings, rows)))
 
 

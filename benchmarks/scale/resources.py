@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.scale.launch import ROOT, Program, Programs, poll_until, pss_mib
+from benchmarks.scale.sizing import PACKET_HEADS
 from madrpc import Client
 from madrpc.config import HEALTH_INTERVAL_S, REGISTER_EVERY_S
 from madrpc.protocol.frames import FRAME_HEAD
@@ -17,10 +18,12 @@ __all__ = ["frame_bytes", "measure"]
 
 _SCRIPT = ROOT / "benchmarks/peers/work.js"
 _POOLS = (1, 5)
+#: Question, answer, acknowledgement.
+_PACKETS = 3
 
 
 def frame_bytes() -> dict[str, float]:
-    """Sizes of messages on one link, both directions, without the heads of TCP and IP."""
+    """Sizes of messages on one link, both directions; probes and beats with packets' heads."""
 
     def both(method: str, args: Any, result: Any) -> int:
         asked, answered = request_tail(method, args), result_tail(result)
@@ -30,6 +33,7 @@ def frame_bytes() -> dict[str, float]:
     health = {"status": "up", "role": "node", "revision": "0" * 16}
     probe = both("_health", None, health)
     beat = both("_register", {"address": "192.168.100.100:9001"}, {"ttl_s": 15.0})
+    probe, beat = probe + _PACKETS * PACKET_HEADS, beat + _PACKETS * PACKET_HEADS
     return {
         "call": both("add", {"a": 5, "b": 3}, 8),
         "head": FRAME_HEAD.size,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CELL_NODES", "CORES", "LOAD", "Plan", "plan"]
+__all__ = ["CELL_NODES", "CORES", "LOAD", "PACKET_HEADS", "Plan", "plan"]
 
 #: Processors of each machine in a plan; one worker on each does the work of one core.
 CORES = 32
@@ -17,7 +17,7 @@ LOAD = 0.5
 CELL_NODES = 500
 _RESERVE = 2
 #: Heads of Ethernet, IPv4 and TCP with time stamps.
-_PACKET_HEADS = 66
+PACKET_HEADS = 66
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Plan:
         orchestrator_fds: file descriptors of each.
         idle_share: share of a core that probing uses in each.
         mbit_per_s: of each orchestrator, all links together, in both directions.
+        background_kbit_per_s: of each orchestrator, for probes and registrations.
         node_mib: memory of one node with its workers.
+        node_fds: file descriptors of one node's front end.
     """
 
     workers: int
@@ -50,7 +52,9 @@ class Plan:
     orchestrator_fds: int
     idle_share: float
     mbit_per_s: float
+    background_kbit_per_s: float
     node_mib: float
+    node_fds: int
 
 
 def plan(workers: int, call_s: float, figures: Mapping[str, float]) -> Plan:
@@ -71,7 +75,7 @@ def plan(workers: int, call_s: float, figures: Mapping[str, float]) -> Plan:
     # A registered node holds a connection of its own to each orchestrator, besides the one back.
     links_mib = in_cell * (figures["mib_per_node"] + figures["kib_per_connection"] / 1024)
     rate = calls_per_s / cells / each_cell
-    bytes_per_call = 2 * (figures["call"] + 4 * _PACKET_HEADS)
+    bytes_per_call = 2 * (figures["call"] + 4 * PACKET_HEADS)
     return Plan(
         workers=workers,
         call_s=call_s,
@@ -86,5 +90,10 @@ def plan(workers: int, call_s: float, figures: Mapping[str, float]) -> Plan:
         ),
         idle_share=in_cell * figures["idle_us_per_node_s"] / 1e6,
         mbit_per_s=rate * bytes_per_call * 8 / 1e6,
+        background_kbit_per_s=in_cell
+        * (figures["probe_bytes_per_s"] + figures["beat_bytes_per_s"])
+        * 8
+        / 1000,
         node_mib=node_mib,
+        node_fds=round(figures["node_fds"] + per_node * figures["worker_fds"] + 2 * each_cell),
     )
