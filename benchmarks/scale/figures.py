@@ -1,9 +1,9 @@
-"""Arithmetic of scaling: efficiencies, medians, and how far rounds lie apart. Pure."""
+"""Arithmetic of scaling: efficiencies, medians and extremes of rounds, saturation. Pure."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 __all__ = ["Figure", "at_share", "efficiency", "powers", "saturation", "worker_counts"]
 
@@ -13,19 +13,30 @@ class Figure:
 
     Attributes:
         median: the middle of the rounds.
-        spread: half the distance between the lowest and the highest, as a share of the median.
+        low, high: the extremes; None if there was one round only.
     """
 
-    __slots__ = ("median", "spread")
+    __slots__ = ("high", "low", "median")
 
     def __init__(self, rounds: Sequence[float]) -> None:
         self.median = statistics.median(rounds)
-        low, high = min(rounds), max(rounds)
-        self.spread = (high - low) / 2 / self.median if self.median else 0.0
+        several = len(rounds) > 1
+        self.low = min(rounds) if several else None
+        self.high = max(rounds) if several else None
 
     def text(self, digits: int = 0) -> str:
-        """The median with its spread, such as ``1,234 ±3%``."""
-        return f"{self.median:,.{digits}f} ±{self.spread:.0%}"
+        """The median and the extremes, such as ``1,234 (1,200 to 1,250)``."""
+        return self._text(lambda value: f"{value:,.{digits}f}", "")
+
+    def percent(self) -> str:
+        """The same of a share, such as ``97.1 % (96.0 to 98.2)``."""
+        return self._text(lambda value: f"{100 * value:.1f}", " %")
+
+    def _text(self, show: Callable[[float], str], unit: str) -> str:
+        middle = show(self.median) + unit
+        if self.low is None or self.high is None or show(self.low) == show(self.high):
+            return middle
+        return f"{middle} ({show(self.low)} to {show(self.high)})"
 
 
 def efficiency(rate: float, count: int, single: float) -> float:

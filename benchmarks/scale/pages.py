@@ -48,9 +48,7 @@ def _median(row: Mapping[str, Any], key: str) -> float:
 def _cell(figure: Figure | None, digits: int = 0, *, percent: bool = False) -> str:
     if figure is None:
         return ""
-    if percent:
-        return f"{figure.median:.1%} ±{figure.spread:.1%}"
-    return figure.text(digits)
+    return figure.percent() if percent else figure.text(digits)
 
 
 def is_busy(about: Mapping[str, Any]) -> bool:
@@ -63,7 +61,7 @@ def _where(part: Mapping[str, Any]) -> str:
     return (
         f"Measured on {about['date']} at commit {about['commit']}: {about['cpus']} processors "
         f"({about['cpu_model']}), Python {about['python']}, load {about['load_before']} "
-        "before the run. Medians of the rounds; ± is half of the distance between the extremes."
+        "before the run. Medians of the rounds, and the extremes in brackets."
         + (_BUSY if is_busy(about) else "")
     )
 
@@ -130,7 +128,7 @@ def _nodes(part: Mapping[str, Any]) -> str:
             _cell(_figure(row, "rate")),
             _cell(_figure(row, "efficiency"), percent=True),
             f"{_median(row, 'orchestrator_us'):.0f}",
-            _cell(_figure(row, "link_bytes")) if len(row["rounds"]) > 1 else _one_round(row),
+            _cell(_figure(row, "link_bytes")),
         )
         for row in part["rows"]
     ]
@@ -142,11 +140,6 @@ def _nodes(part: Mapping[str, Any]) -> str:
     if part["skipped"]:
         how = f"Links with delay were not measured: {part['skipped']}."
     return "\n\n".join((_where(part), how, table(headings, rows)))
-
-
-def _one_round(row: Mapping[str, Any]) -> str:
-    figure = _figure(row, "link_bytes")
-    return "" if figure is None else f"{figure.median:.0f}"
 
 
 def _nodes_chart(part: Mapping[str, Any]) -> Chart:

@@ -18,9 +18,14 @@ from benchmarks.scale.service import ServiceTimes, Slots
 def test_a_figure_is_the_middle_of_its_rounds_and_how_far_they_lie_apart():
     figure = Figure([90.0, 1000.0, 110.0])
     assert figure.median == 110.0
-    assert figure.spread == pytest.approx(910 / 2 / 110)
-    assert Figure([1234.5]).text(1) == "1,234.5 ±0%"
-    assert Figure([0.0, 0.0]).spread == 0.0
+    assert figure.text() == "110 (90 to 1,000)"
+    assert figure.text(1) == "110.0 (90.0 to 1,000.0)"
+    assert Figure([0.9, 0.95, 1.0]).percent() == "95.0 % (90.0 to 100.0)"
+
+
+def test_one_round_and_rounds_that_agree_have_no_extremes():
+    assert Figure([1234.5]).text(1) == "1,234.5"
+    assert Figure([1.0, 1.0]).percent() == "100.0 %"
 
 
 def test_efficiency_is_the_share_of_perfect_scaling():
