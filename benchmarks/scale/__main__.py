@@ -52,7 +52,7 @@ def parts(*, quick: bool) -> dict[str, Callable[[], dict[str, Any]]]:
             "resources": lambda: resources.measure(8, 50, 0.2, _say),
         }
     return {
-        "workers": lambda: workers.measure(cores, 5, 2.0, _say),
+        "workers": lambda: workers.measure(cores, 5, 2.5, _say),
         "nodes": lambda: nodes.measure(_NODE_COUNTS, 3, 1.5, _say),
         "orchestrators": lambda: orchestrators.measure(cores, 3, 1.0, _say),
         "resources": lambda: resources.measure(256, 1_000, 9.0, _say),

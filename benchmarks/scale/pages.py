@@ -78,17 +78,19 @@ def _workers(part: Mapping[str, Any]) -> str:
             _cell(_figure(row, "bare_rate"), 1),
             _cell(_figure(row, "bare_efficiency"), percent=True),
             _cell(_figure(row, "relative"), percent=True),
-            f"{_median(row, 'client_us'):,.0f}",
-            f"{_median(row, 'orchestrator_us'):,.0f}",
-            f"{_median(row, 'front_end_us'):,.0f}",
+            *(_core_share(row, who) for who in ("client", "orchestrator", "front_end")),
         )
         for row in part["rows"]
     ]
     headings = (
         *("workers", "calls/s", "efficiency", "bare loops, calls/s", "their efficiency"),
-        *("efficiency / theirs", "client us/call", "orchestrator us", "front end us"),
+        *("efficiency / theirs", "client, of a core", "orchestrator", "front end"),
     )
     return "\n\n".join((_where(part), table(headings, rows)))
+
+
+def _core_share(row: Mapping[str, Any], who: str) -> str:
+    return f"{Figure([r['rate'] * r[f'{who}_us'] / 1e6 for r in row['rounds']]).median:.1%}"
 
 
 def _workers_chart(part: Mapping[str, Any]) -> Chart:

@@ -14,7 +14,7 @@ from madrpc import Client
 __all__ = ["measure"]
 
 _SCRIPT = ROOT / "benchmarks/peers/work.js"
-_ARGS = json.dumps({"samples": 200_000, "seed": 1})
+_ARGS = json.dumps({"samples": 100_000, "seed": 1})
 _WARM_S = 0.4
 
 
