@@ -14,9 +14,10 @@ from html import escape
 __all__ = ["Chart", "Series", "draw", "ticks"]
 
 _WIDTH, _HEIGHT = 680, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 92, 56
-_LEGEND_COLUMNS = 3
-_LEGEND_ROW = 18
+_LEFT, _RIGHT, _TOP, _BOTTOM = 88, 28, 92, 56
+_LEGEND_TOP, _LEGEND_ROW, _LEGEND_GAP = 48, 18, 16
+#: Width of a line's sample with its gap, and of a letter on average, so far as can be known.
+_SAMPLE, _LETTER = 38, 7.0
 _DASHES = ("", "7 4", "2 4", "10 4 2 4", "4 4", "14 5")
 _STYLE = """
 svg { --back: #ffffff; --ink: #1f2328; --faint: #d0d7de; --soft: #59636e;
@@ -175,13 +176,15 @@ def _grid(chart: Chart, scales: _Scales) -> list[str]:
 
 
 def _legend(chart: Chart) -> list[str]:
-    width = (_WIDTH - _LEFT - _RIGHT) / _LEGEND_COLUMNS
     parts = []
+    x, y = _LEFT, _LEGEND_TOP
     for number, series in enumerate(chart.series):
-        row, column = divmod(number, _LEGEND_COLUMNS)
-        x, y = _LEFT + column * width, 48 + row * _LEGEND_ROW
-        parts += _line(number, [(x, y), (x + 30, y)])
-        parts.append(f'<text x="{x + 38:.1f}" y="{y + 4}">{escape(series.name)}</text>')
+        width = _SAMPLE + round(_LETTER * len(series.name)) + _LEGEND_GAP
+        if x > _LEFT and x + width > _WIDTH:
+            x, y = _LEFT, y + _LEGEND_ROW
+        parts += _line(number, [(x, y), (x + _SAMPLE - 8, y)])
+        parts.append(f'<text x="{x + _SAMPLE}" y="{y + 4}">{escape(series.name)}</text>')
+        x += width
     return parts
 
 
