@@ -243,12 +243,12 @@ def _several_chart(part: Mapping[str, Any]) -> Chart:
 
 def _latency_chart(part: Mapping[str, Any]) -> Chart:
     series = [
-        Series(name, [(_median(r, "rate"), _median(r, key)) for r in part["latency"]])
+        Series(name, [(100 * r["share"], _median(r, key)) for r in part["latency"]])
         for name, key in (("median", "p50_ms"), ("99th percentile", "p99_ms"))
     ]
     return Chart(
-        "Latency against load, one orchestrator",
-        "calls a second",
+        f"Latency against load, one orchestrator, {part['about']['cpus']} cores",
+        f"calls a second asked for, in percent of {part['most']:,.0f}",
         "milliseconds",
         series,
         log_y=True,

@@ -15,9 +15,9 @@ __all__ = ["Chart", "Series", "draw", "ticks"]
 
 _WIDTH, _HEIGHT = 680, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 88, 28, 92, 56
-_LEGEND_TOP, _LEGEND_ROW, _LEGEND_GAP = 48, 18, 16
+_LEGEND_TOP, _LEGEND_ROW, _LEGEND_GAP = 48, 18, 22
 #: Width of a line's sample with its gap, and of a letter on average, so far as can be known.
-_SAMPLE, _LETTER = 38, 7.0
+_SAMPLE, _LETTER = 38, 7.4
 _DASHES = ("", "7 4", "2 4", "10 4 2 4", "4 4", "14 5")
 _STYLE = """
 svg { --back: #ffffff; --ink: #1f2328; --faint: #d0d7de; --soft: #59636e;
