@@ -3,6 +3,7 @@
 # make test     lint, types, and then all tests
 # make chaos    faults and random frames for some minutes, beyond the short form in make test
 # make bench    madrpc beside a bare loop, ProcessPoolExecutor and what else is installed
+# make scale    throughput against workers, nodes and orchestrators; rewrites the tables and curves in docs
 # make lint     ruff: rules and format
 # make types    mypy, strict
 # make man      the manual pages, from the parsers
@@ -21,7 +22,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/installed
 CHECKS = $(VENV)/checks
 
-.PHONY: all venv demo test chaos bench lint types man completions checks dist pythons image clean help
+.PHONY: all venv demo test chaos bench scale lint types man completions checks dist pythons image clean help
 
 all venv: $(STAMP)
 
@@ -42,6 +43,9 @@ chaos: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/compare.py --save benchmarks/history.jsonl
 	$(BIN)/python benchmarks/cost.py
+
+scale: $(STAMP)
+	$(BIN)/python -m benchmarks.scale
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
