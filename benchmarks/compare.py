@@ -64,6 +64,7 @@ def peers(piscina: Path | None) -> list[Peer]:
     node = module + "madrpc_node"
     found = [
         Peer(_LIMIT, (*_PYTHON, module + "loops")),
+        Peer("two bare loops, v8", (*_PYTHON, module + "loops", "v8"), "py_mini_racer"),
         Peer("madrpc, node", (*_PYTHON, node)),
         Peer("madrpc, orchestrator", (*_PYTHON, node, "--orchestrator")),
         Peer("madrpc, JSON-RPC", (*_PYTHON, module + "jsonrpc")),

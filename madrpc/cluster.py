@@ -30,6 +30,7 @@ class LocalCluster:
             usable processor.
         bind: address of the orchestrator; port 0 takes a free one.
         balance: how calls are shared out, ``round-robin`` or ``least-busy``.
+        engine: what runs the scripts, ``quickjs`` or ``v8``.
         http: address on which the orchestrator answers HTTP too, such as ``127.0.0.1:0``.
         log_level: least important message the servers write to stderr.
         watch: load the scripts anew whenever their files change, and say so on stderr.
@@ -53,6 +54,7 @@ class LocalCluster:
         pool_size: int | None = None,
         bind: str = "127.0.0.1:0",
         balance: str = "round-robin",
+        engine: str = "quickjs",
         http: str | None = None,
         log_level: str = "warning",
         watch: bool = False,
@@ -74,6 +76,8 @@ class LocalCluster:
                     "127.0.0.1:0",
                     "--pool-size",
                     str(size),
+                    "--engine",
+                    engine,
                     # One node is enough to say that all have loaded a script anew.
                     *_log_flags("info" if watch and number == 0 else log_level),
                     *(["--watch"] if watch else []),

@@ -138,6 +138,7 @@ class PoolConfig:
         attempts: how many workers a call may kill before it is given up.
         recycle_calls: a worker that has run about this many calls is replaced while idle.
         recycle_bytes: so is one whose memory grew by this much since it was first seen idle.
+        engine: what runs the scripts, one of ``madrpc.engine.choice.ENGINES``.
         sandbox: ``SANDBOX`` where workers get a filter of system calls, or why not; for people.
     """
 
@@ -150,6 +151,7 @@ class PoolConfig:
     recycle_calls: int = 10_000
     recycle_bytes: int = 128 * 1024 * 1024
     sandbox: str = "off"
+    engine: str = "quickjs"
 
     @property
     def sandboxed(self) -> bool:
@@ -204,6 +206,8 @@ class ListenerConfig:
             ``FRAME_BYTES_PER_S`` of it.
         security: what callers have to show, and what this server shows to those it calls.
         rate_limit: calls a second that one client address may make; None for any number.
+        inherited: descriptors of listening sockets that whoever started the process opened for it;
+            there may be one, and it is used instead of ``bind``.
     """
 
     bind: Address
@@ -213,6 +217,7 @@ class ListenerConfig:
     frame_timeout_s: float = FRAME_TIMEOUT_S
     security: Security = field(default_factory=Security)
     rate_limit: float | None = None
+    inherited: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,6 +69,12 @@ def require_distributed() -> None:
         give_up("dask.distributed is not installed")
 
 
+def require_v8() -> None:
+    """Skip where the extra ``v8`` is not installed; in CI that is a failure."""
+    if importlib.util.find_spec("py_mini_racer") is None:
+        give_up("mini-racer is not installed")
+
+
 def runs(process: psutil.Process) -> bool:
     """Whether a process runs; one that only waits to be reaped does not."""
     try:
@@ -85,13 +91,26 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 class RunningServer:
-    """A server command that has said where it listens."""
+    """A server command that has said where it listens.
 
-    def __init__(self, *words: object, log: Path, env: dict[str, str] | None = None) -> None:
+    Args:
+        launcher: a program that is run with the command as its arguments, and becomes it.
+        pass_fds: descriptors that the launcher inherits.
+    """
+
+    def __init__(
+        self,
+        *words: object,
+        log: Path,
+        env: dict[str, str] | None = None,
+        launcher: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self.log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                command(*words),
+                [*launcher, *command(*words)],
+                pass_fds=pass_fds,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,

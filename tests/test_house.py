@@ -166,7 +166,7 @@ def test_each_world_keeps_to_itself() -> None:
         if tops & {"rich", "textual"}:
             assert module in SCREEN_MODULES, module
         if "quickjs" in tops:
-            assert module in ("engine/quickjs.py", "engine/context.py", "engine/build.py")
+            assert module in ("engine/quickjs.py", "engine/build.py")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -34,28 +34,6 @@ find_python() {
         "Install one, or name it: make PYTHON=/path/to/python3"
 }
 
-# Build the JavaScript engine from its source: loops then run 1.4 to 2.9 times faster than with
-# the ready-made wheel. An engine that was built here before is left as it is.
-build_engine() {
-    command -v "${CC:-cc}" || command -v gcc || command -v clang || {
-        why="there is no C compiler"
-        return 1
-    }
-    why="the build failed, see $engine_log"
-    if [ -e "$built" ]; then again=; else again=--force-reinstall; fi
-    # One unit for the linker, whose functions call each other directly: 5 to 8 % faster loops.
-    if [ -z "${CFLAGS+set}${LDFLAGS+set}" ] && [ "$(uname)" = Linux ]; then
-        # shellcheck disable=SC2086  # nothing, or one option
-        CFLAGS="-O2 -fwrapv -flto=auto -fno-semantic-interposition" \
-            LDFLAGS="-O2 -flto=auto -Wl,-Bsymbolic" "$venv/bin/python" -m pip install --no-deps \
-            --no-cache-dir $again --no-binary quickjs-ng "$engine" &&
-            "$venv/bin/python" -c 'import quickjs; quickjs.Context().eval("1")' && return
-        again=--force-reinstall
-    fi
-    # shellcheck disable=SC2086  # nothing, or one option
-    "$venv/bin/python" -m pip install --no-deps $again --no-binary quickjs-ng "$engine"
-}
-
 if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else
     set -- python3 python3.14 python3.13 python3.12 python3.11
 fi
@@ -67,13 +45,16 @@ fi
     "$venv/bin/python" -m pip install --quiet --upgrade pip 2>/dev/null || :
 }
 
-engine=$(sed -n 's/^ *\(quickjs-ng.*\)/\1/p' setup.cfg)
-if build_engine >"$engine_log" 2>&1; then
+# An engine that was built here before is left as it is.
+if [ -e "$built" ]; then again=; else again=--force-reinstall; fi
+# shellcheck disable=SC2086  # nothing, or one option
+if sh tools/build_engine.sh "$venv/bin/python" $again >"$engine_log" 2>&1; then
     touch "$built"
     echo "engine: quickjs-ng, built here"
 else
     rm -f "$built"
-    echo "engine: quickjs-ng, the ready-made wheel, which is slower: $why"
+    echo "engine: quickjs-ng, the ready-made wheel, which is slower: $(tail -n 1 "$engine_log")," \
+        "see $engine_log"
 fi
 # pip's advice about editable installs is for nobody here; when it fails, all of it is shown.
 "$venv/bin/python" -m pip install --quiet --editable '.[dev]' >"$install_log" 2>&1 || {

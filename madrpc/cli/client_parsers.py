@@ -21,6 +21,7 @@ __all__ = [
     "bench_parser",
     "call_parser",
     "deploy_parser",
+    "health_parser",
     "info_parser",
     "map_parser",
     "methods_parser",
@@ -81,6 +82,24 @@ def info_parser() -> argparse.ArgumentParser:
     add_address(parser)
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     add_client_options(parser)
+    return parser
+
+
+def health_parser() -> argparse.ArgumentParser:
+    """Parser of ``madrpc health``."""
+    parser = new_parser(
+        "health",
+        "Say by the exit status whether a server takes calls: 0 if it does, 3 if it is degraded "
+        "(a node without a ready worker, an orchestrator without a node), draining or not there. "
+        "It asks one short question and runs no script.",
+        "Example: madrpc health 127.0.0.1:8080 && echo ready",
+    )
+    add_address(parser)
+    parser.add_argument(
+        "--live", action="store_true", help="exit with 0 if the server answers, in whatever state"
+    )
+    # Who probes wants to know soon.
+    add_client_options(parser, timeout_s=4.0)
     return parser
 
 

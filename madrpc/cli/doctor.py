@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 import psutil
 
 from madrpc.engine import build
+from madrpc.engine.choice import problem_with
 from madrpc.links.files import connections_that_fit
 from madrpc.node.cpus import cgroup_quota, default_pool_size, usable_cpus
 from madrpc.node.sandbox import support
@@ -95,6 +96,25 @@ def _engine() -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _v8() -> Iterator[Finding]:
+    problem = problem_with("v8")
+    if problem is not None:
+        yield Finding("ok", "v8", problem)
+        return
+    from madrpc.engine import v8_build
+
+    isolate_us, rate = v8_build.isolate_us(), v8_build.loop_rate()
+    own_us, own_rate = build.context_us(), build.loop_rate()
+    # Both take the same time where what the loops save has paid for the isolate.
+    even_ms = (isolate_us - own_us) / (1 - own_rate / rate) / 1000
+    yield Finding(
+        "ok", "v8",
+        f"{v8_build.NAME} {v8_build.package_version()}, V8 {v8_build.version()}: "
+        f"{rate / 1e6:.0f} million loop steps a second, {isolate_us / 1000:.1f} ms for an isolate; "
+        f"--engine v8 pays for functions that compute for more than {even_ms:.0f} ms on quickjs",
+    )  # fmt: skip
+
+
 def _rebuild_hint() -> str:
     if shutil.which("cc") is None and shutil.which("gcc") is None:
         return "install a C compiler, then pip install --no-binary quickjs-ng quickjs-ng"
@@ -126,4 +146,4 @@ def _extras() -> Iterator[Finding]:
                           f"pip install 'madrpc[{extra}]'")  # fmt: skip
 
 
-_CHECKS = (_versions, _processors, _memory, _engine, _sandbox, _files, _extras)
+_CHECKS = (_versions, _processors, _memory, _engine, _v8, _sandbox, _files, _extras)

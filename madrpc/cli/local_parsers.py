@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from madrpc.cli.options import positive_int
-from madrpc.cli.parser_parts import ARGS_HELP, add_limits, new_parser
+from madrpc.cli.parser_parts import ARGS_HELP, add_engine, add_limits, new_parser
 
 __all__ = [
     "check_parser",
@@ -30,6 +30,7 @@ def check_parser() -> argparse.ArgumentParser:
         metavar="SCRIPT",
         help="JavaScript file to load; libraries go before the scripts that use them",
     )
+    add_engine(parser)
     return parser
 
 
@@ -44,6 +45,7 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("method", metavar="METHOD", help="name of the function")
     parser.add_argument("args", nargs="*", metavar="ARGS", help=ARGS_HELP)
     add_limits(parser, "seconds the function may run")
+    add_engine(parser)
     parser.add_argument("--seed", metavar="SEED", help="make Math.random reproducible")
     return parser
 

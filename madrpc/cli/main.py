@@ -69,6 +69,7 @@ _MODULES = {
     "bench": "bench",
     "doctor": "doctor",
     "info": "remote",
+    "health": "remote",
     "methods": "remote",
     "deploy": "deploy",
     "check": "local",

@@ -13,6 +13,7 @@ __all__ = [
     "completion",
     "deploy",
     "doctor",
+    "health",
     "info",
     "init",
     "madrpc",
@@ -31,7 +32,7 @@ _EXIT_STATUS = (
     (0, "Success."),
     (1, "The function threw, or ran into a limit of the node."),
     (2, "Wrong usage, bad arguments, an unknown function, or a script that does not load."),
-    (3, "Nothing to connect to, or no node that could run the function."),
+    (3, "Nothing to connect to, no node that could run the function, or a server in poor health."),
     (4, "The deadline passed."),
     (5, "A threshold was missed."),
     (6, "The token or the certificate was not accepted."),
@@ -84,6 +85,11 @@ def run() -> argparse.ArgumentParser:
 def info() -> argparse.ArgumentParser:
     """The page about ``madrpc info``."""
     return _command("info")
+
+
+def health() -> argparse.ArgumentParser:
+    """The page about ``madrpc health``."""
+    return _command("health")
 
 
 def methods() -> argparse.ArgumentParser:

@@ -54,7 +54,8 @@ def add_option(
     """
     name = max(flags, key=len).lstrip("-").upper().replace("-", "_")
     variable = _PREFIX + name
-    value = os.environ.get(variable, default)
+    # Empty is as good as not set: deployment files cannot leave a variable out.
+    value = os.environ.get(variable) or default
     if settings.get("action") == "store_true":
         value = _switch(parser, variable, value)
     if "choices" in settings and value not in settings["choices"]:

@@ -13,6 +13,7 @@ __all__ = [
     "Parser",
     "add_address",
     "add_balance",
+    "add_engine",
     "add_limits",
     "did_you_mean",
     "new_parser",
@@ -87,6 +88,18 @@ def add_balance(parser: argparse.ArgumentParser) -> None:
         default="round-robin",
         help="how calls are shared out: to the nodes in turn, or to the one with the fewest calls "
         "for each of its workers",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """What runs the scripts."""
+    add_option(
+        parser,
+        "--engine",
+        choices=("quickjs", "v8"),
+        default="quickjs",
+        help="what runs the scripts: quickjs is quick to begin a call, v8 compiles, so that long "
+        "loops run many times faster; v8 needs pip install 'madrpc[v8]'",
     )
 
 

@@ -1,4 +1,4 @@
-"""Commands that ask a running server: call, info, methods."""
+"""Commands that ask a running server: call, health, info, methods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from madrpc.client.client import Client
 from madrpc.config import TlsFiles
 from madrpc.errors import MadrpcError
 
-__all__ = ["client_of", "print_json", "run_call", "run_info", "run_methods"]
+__all__ = ["client_of", "print_json", "run_call", "run_health", "run_info", "run_methods"]
+
+EXIT_UNFIT = 3
 
 
 def print_json(value: Any) -> None:
@@ -64,6 +66,14 @@ def run_info(options: argparse.Namespace) -> int:
     else:
         print("\n".join(_info_lines(info)))
     return 0
+
+
+def run_health(options: argparse.Namespace) -> int:
+    """``madrpc health``"""
+    with client_of(options) as client:
+        status = client.call("_health")["status"]
+    print(status)
+    return 0 if options.live or status == "up" else EXIT_UNFIT
 
 
 def client_of(options: argparse.Namespace) -> Client:

@@ -15,6 +15,7 @@ import gevent.socket
 from gevent.event import Event
 
 from madrpc.address import Address
+from madrpc.cli.activation import inherited_sockets
 from madrpc.cli.logs import configure_logging
 from madrpc.cli.notify import Notifier
 from madrpc.cli.options import security_of
@@ -68,7 +69,8 @@ def run_node(options: argparse.Namespace) -> int:
             pool=PoolConfig(
                 size,
                 options.queue_size or max(1024, 16 * size),
-                isolation=options.isolation,
+                isolation=_isolation(options.isolation, options.engine),
+                engine=options.engine,
                 sandbox=_sandbox(options.sandbox),
             ),
             limits=EngineLimits(
@@ -86,7 +88,10 @@ def run_node(options: argparse.Namespace) -> int:
     def ready(address: Address) -> str:
         scripts = " ".join(f"{script.name}@{script.sha256[:8]}" for script in node.scripts)
         names = ", ".join(node.methods)
-        log.info("isolation %s, sandbox %s", node.pool.isolation, node.config.pool.sandbox)
+        pool = node.config.pool
+        log.info(
+            "engine %s, isolation %s, sandbox %s", pool.engine, node.pool.isolation, pool.sandbox
+        )
         return f"node ready on {address}  workers={size}  script={scripts}  methods: {names}"
 
     manager = Notifier.from_environment()
@@ -128,8 +133,33 @@ def _listener(options: argparse.Namespace) -> ListenerConfig:
             options.bind,
         )
     return ListenerConfig(
-        options.bind, options.max_frame, security=security, rate_limit=options.rate_limit
+        options.bind,
+        options.max_frame,
+        security=security,
+        rate_limit=options.rate_limit,
+        inherited=inherited_sockets(),
     )
+
+
+def _isolation(wanted: str, engine: str) -> str:
+    """How the engine can keep calls apart.
+
+    Raises:
+        ScriptError: the engine is not installed, or cannot do what is wanted.
+    """
+    from madrpc.engine.choice import is_threaded, problem_with
+
+    problem = problem_with(engine)
+    if problem is None and is_threaded(engine):
+        if wanted != "snapshot":
+            return "context"
+        problem = (
+            f"--isolation snapshot forks a process with the scripts loaded, and {engine} has "
+            "threads, which a fork loses; use --isolation context, or --engine quickjs"
+        )
+    if problem is not None:
+        raise ScriptError(problem)
+    return wanted
 
 
 def _sandbox(wanted: str) -> str:

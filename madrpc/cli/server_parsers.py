@@ -14,7 +14,7 @@ from madrpc.cli.options import (
     not_negative,
     positive_int,
 )
-from madrpc.cli.parser_parts import add_balance, add_limits, new_parser
+from madrpc.cli.parser_parts import add_balance, add_engine, add_limits, new_parser
 
 __all__ = ["node_parser", "orchestrator_parser", "up_parser"]
 
@@ -64,6 +64,7 @@ def node_parser() -> argparse.ArgumentParser:
         shown_default="1024, or 16 for each worker if that is more",
         help="calls that may wait for a worker before callers are told to come back later",
     )
+    add_engine(parser)
     _add_script_options(parser)
     add_server_options(parser)
     _add_parent_options(parser)
@@ -130,6 +131,7 @@ def up_parser() -> argparse.ArgumentParser:
         shown_default="twice the usable processors, shared out over the nodes",
         help="worker processes of each node",
     )
+    add_engine(parser)
     _add_watch(parser)
     add_balance(parser)
     add_http(parser)

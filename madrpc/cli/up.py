@@ -34,6 +34,7 @@ def run_up(options: argparse.Namespace) -> int:
             pool_size=options.pool_size,
             bind=str(options.bind),
             balance=options.balance,
+            engine=options.engine,
             http=str(options.http) if options.http is not None else None,
             log_level="info" if options.verbose else "warning",
             watch=options.watch,

@@ -8,14 +8,24 @@ from collections.abc import Callable
 
 import quickjs
 
-__all__ = ["NAME", "context_us", "has_rival", "is_ready_made", "loop_rate", "version"]
+__all__ = [
+    "LOOP",
+    "LOOP_STEPS",
+    "NAME",
+    "context_us",
+    "has_rival",
+    "is_ready_made",
+    "loop_rate",
+    "seconds",
+    "version",
+]
 
 NAME = "quickjs-ng"
 #: The archived package that takes the same module name.
 _RIVAL = "quickjs"
 #: On one processor the ready-made wheel does about a third of the steps that a local build does.
-_STEPS = 3_000_000
-_LOOP = f"(() => {{ let x = 0; for (let i = 0; i < {_STEPS}; i++) x = (x + i * 7) & 1023 }})()"
+LOOP_STEPS = 3_000_000
+LOOP = f"(() => {{ let x = 0; for (let i = 0; i < {LOOP_STEPS}; i++) x = (x + i * 7) & 1023 }})()"
 _CONTEXTS = 300
 
 
@@ -42,15 +52,16 @@ def is_ready_made() -> bool:
 def loop_rate() -> float:
     """Steps of an integer loop in a second, the best of three."""
     context = quickjs.Context()
-    return _STEPS / min(_seconds(lambda: context.eval(_LOOP)) for _ in range(3))
+    return LOOP_STEPS / min(seconds(lambda: context.eval(LOOP)) for _ in range(3))
 
 
 def context_us() -> float:
     """Microseconds to make and free a context."""
-    return _seconds(lambda: [quickjs.Context() for _ in range(_CONTEXTS)]) / _CONTEXTS * 1e6
+    return seconds(lambda: [quickjs.Context() for _ in range(_CONTEXTS)]) / _CONTEXTS * 1e6
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """How long something takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""One QuickJS runtime with the host function, what a program's sources mention, and the program."""
+"""One runtime with the host function, what a program's sources mention, and the program."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 import time
 from typing import Any
 
-import quickjs
-
 from madrpc.config import MAX_METHOD_BYTES, EngineLimits
 from madrpc.engine import jserrors, prelude
 from madrpc.engine.environment import CONTROL
 from madrpc.engine.interface import LogLine, Script
 from madrpc.engine.program import Program
+from madrpc.engine.runtime import Kind
 from madrpc.errors import ScriptError
 
 __all__ = ["Context", "first_load"]
@@ -22,18 +21,40 @@ _now = time.monotonic
 
 
 class Context:
-    """A QuickJS runtime with the host function and one program loaded."""
+    """A runtime with the host function and one program loaded."""
 
-    __slots__ = ("_first_digit", "_reseed", "calls", "control", "host", "js", "program")
+    __slots__ = (
+        "_close",
+        "_first_digit",
+        "_heap_bytes",
+        "_reseed",
+        "calls",
+        "control",
+        "failure",
+        "host",
+        "js",
+        "program",
+        "tidy",
+    )  # fmt: skip
 
     def __init__(
-        self, program: Program, limits: EngineLimits, *, seed: str | None = None, load: bool = True
+        self,
+        kind: Kind,
+        program: Program,
+        limits: EngineLimits,
+        *,
+        seed: str | None = None,
+        load: bool = True,
     ) -> None:
         self.program = program
-        self.js = quickjs.Context()
-        self.js.set_memory_limit(limits.memory_bytes)
-        self.js.set_max_stack_size(limits.stack_bytes)
-        self.host = self.js.eval(prelude.HOST)
+        self.failure = kind.failure
+        self.tidy = kind.tidy
+        self._close = kind.close
+        self._heap_bytes = kind.heap_bytes
+        self.js = kind.open(limits)
+        self.host = self.js.eval(kind.shell + prelude.HOST)
+        if kind.web and program.environment.web:
+            self.js.eval(kind.web)
         self.calls = self.js.eval(prelude.CALL) if program.environment.calls else None
         self.control = self._furnish(seed)
         if load:
@@ -72,7 +93,7 @@ class Context:
                 while self.js.execute_pending_job():
                     if _now() > ends:
                         raise jserrors.script_error(_LOAD_TOO_LONG, self.program, script)
-            except quickjs.JSException as error:
+            except self.failure as error:
                 raise jserrors.script_error(str(error), self.program, script) from None
             except UnicodeEncodeError:
                 raise ScriptError(
@@ -89,8 +110,14 @@ class Context:
             for level, text in json.loads(json.loads(taken))
         ]
 
+    def heap_bytes(self) -> int | None:
+        """JavaScript heap in use now, if the runtime can tell."""
+        return self._heap_bytes(self.js)
+
     def close(self) -> None:
         """Free the context, whoever still holds this object."""
+        if self.js is not None:
+            self._close(self.js)
         self._reseed = self.host = self.calls = self.control = self.js = None
 
     def reseed(self) -> bool:
@@ -99,7 +126,7 @@ class Context:
         For a context that came from another process. Returns whether numbers had been drawn.
 
         Raises:
-            quickjs.JSException: the script has replaced what this needs.
+            Exception: the failure of this kind of runtime; the script has replaced what this needs.
         """
         environment = self.program.environment
         drawn = environment.draw(None)
@@ -119,9 +146,11 @@ def _without_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def first_load(program: Program, limits: EngineLimits) -> tuple[list[str], list[LogLine]]:
+def first_load(
+    kind: Kind, program: Program, limits: EngineLimits
+) -> tuple[list[str], list[LogLine]]:
     """Load a program with every check; return the names it registered and what it wrote."""
-    context = Context(program, limits, load=False)
+    context = Context(kind, program, limits, load=False)
     names_of = context.js.eval(prelude.REGISTER_CHECKS)
     context.load(limits)
     names: list[str] = json.loads(json.loads(names_of()))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CONTROL", "Environment", "Piece", "pieces_for"]
+__all__ = ["CONTROL", "WEB", "Environment", "Piece", "pieces_for"]
 
 _JS = Path(__file__).with_name("js")
 
@@ -37,6 +37,8 @@ class Piece:
 
 #: Value: the function that defines pieces and speaks with them. See ``js/control.js``.
 CONTROL: Final = _read("control")
+#: Globals that QuickJS has itself. See ``js/web.js``.
+WEB: Final = _read("web")
 _RANDOM: Final = _read("random")
 _INSPECT: Final = _read("inspect")
 _CONSOLE: Final = Piece("console", _read("console"))
@@ -50,6 +52,7 @@ _PIECES: Final = (
     Piece("self", _read("self")),
     _CRYPTO,
 )
+_WEB_NAMES: Final = ("DOMException", "atob", "btoa", "performance", "queueMicrotask")
 #: A script that compiles text at run time may be handed any name in a call's arguments.
 _COMPILES_TEXT: Final = re.compile(r"\b(?:eval|Function)\b")
 #: The one name that is also an everyday English and JavaScript word, or part of one.
@@ -69,11 +72,13 @@ class Environment:
     Attributes:
         random: whether Math.random is replaced.
         calls: whether ``madrpc.call`` is there.
+        web: whether it needs what QuickJS has itself and other engines lack, ``WEB``.
         pieces: globals that are compiled when the script first touches them.
     """
 
     random: bool
     calls: bool
+    web: bool
     pieces: tuple[Piece, ...]
 
     @property
@@ -129,10 +134,13 @@ def pieces_for(sources: Iterable[str]) -> Environment:
     """
     text = "\n".join(sources)
     anything = _COMPILES_TEXT.search(text) is not None
+    pieces = tuple(piece for piece in _PIECES if anything or _mentions(text, piece))
     return Environment(
         random=anything or "random" in text,
         calls=anything or _CALL.search(text) is not None,
-        pieces=tuple(piece for piece in _PIECES if anything or _mentions(text, piece)),
+        # The pieces build on them.
+        web=anything or bool(pieces) or any(name in text for name in _WEB_NAMES),
+        pieces=pieces,
     )
 
 

@@ -185,6 +185,10 @@ class Engine(Protocol):
     def is_worn(self) -> bool:
         """Whether a call has stretched this process's memory so far that a new one is better."""
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether it can run nothing any more, so that this process has to end now."""
+
     def forked(self) -> None:
         """Note that this is a new process, forked from the one that loaded the scripts."""
 

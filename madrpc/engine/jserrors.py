@@ -29,13 +29,21 @@ _PARSED_TEXT = re.compile(
 )
 _NO_MODULES = re.compile(r"ReferenceError: '?(?:require|module|exports)'? is not defined")
 _MODULE_LINE = re.compile(r"\s*(?:import|export)\b(?!\s*\()")
-_HOST_FRAME = re.compile(r"^\s+at __madrpc")
+#: V8 has the error itself above the frames.
+_FIRST_FRAME = re.compile(r"^\s+at ", re.MULTILINE)
+#: A frame of madrpc's own; V8 puts a word or the name of an object before it.
+_HOST_FRAME = re.compile(r"^\s+at (?:async |new |[\w$]+\.)*__madrpc")
 _OUT_OF_MEMORY = {"out of memory", "string too long", "invalid array buffer length"}
+#: What V8 throws where it is asked for more than it can have at once.
+_TOO_MUCH = {"Array buffer allocation failed", "Invalid string length"}
 _STACK_OVERFLOW = ("Maximum call stack size exceeded", "stack overflow")
 
 
 def clean_stack(stack: str, program: Program) -> str:
     """The stack with the files' own names and lines, and without madrpc's frames."""
+    frames = _FIRST_FRAME.search(stack)
+    if frames is not None:
+        stack = stack[frames.start() :]
     lines = _PARSED_TEXT.sub(r"\1<text>\2", stack).splitlines()
     kept = "\n".join(line for line in lines if not _HOST_FRAME.match(line))
     return with_places(kept, program)
@@ -56,6 +64,8 @@ def error_from_parts(
 ) -> MadrpcError:
     """The error for a value the function threw."""
     if name == "InternalError" and message in _OUT_OF_MEMORY:
+        return memory_error(limits)
+    if name == "RangeError" and message in _TOO_MUCH:
         return memory_error(limits)
     if name in ("RangeError", "InternalError") and message.startswith(_STACK_OVERFLOW):
         return stack_error(limits)

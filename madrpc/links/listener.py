@@ -58,19 +58,12 @@ class Listener:
         """Take the port; connections wait in the kernel until ``start``.
 
         Raises:
-            OSError: the address cannot be bound.
+            OSError: the address cannot be bound, or the inherited socket is no such port.
         """
-        host, port = self.config.bind
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
-            sock.listen(_ACCEPT_BACKLOG)
-        except BaseException:
-            sock.close()
-            raise
-        self.address = Address(host, sock.getsockname()[1])
+        inherited = self.config.inherited
+        sock = _adopted(inherited) if inherited else _bound(self.config.bind)
+        host, port = sock.getsockname()[:2]
+        self.address = Address(host if inherited else self.config.bind.host, port)
         self.max_connections = connections_that_fit(self.config.max_connections)
         self._server = StreamServer(sock, handle=self._accepted)
         return self.address
@@ -122,6 +115,38 @@ class Listener:
             gevent.sleep(_TICK_S)
             for connection in list(self.connections):
                 connection.grow_older()
+
+
+def _bound(bind: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(bind)
+        sock.listen(_ACCEPT_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _adopted(descriptors: tuple[int, ...]) -> socket.socket:
+    """The one socket that the service manager opened; it stays open there when this one closes."""
+    if len(descriptors) != 1:
+        raise OSError(
+            errno.EINVAL,
+            f"the service manager passed {len(descriptors)} sockets, and a server listens on one; "
+            "keep one ListenStream= in the socket unit",
+        )
+    sock = socket.socket(fileno=descriptors[0])
+    internet = sock.family in (socket.AF_INET, socket.AF_INET6)
+    if not internet or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise OSError(
+            errno.EINVAL,
+            "the socket that the service manager passed is not a listening TCP socket; "
+            "write ListenStream=HOST:PORT and no Accept= in the socket unit",
+        )
+    return sock
 
 
 def bind_error(bind: Address, error: OSError) -> str:

@@ -1,7 +1,7 @@
 """What every worker process does to itself before it runs a script.
 
 A worker must die with its node whatever the node's end was, must not react to the terminal's
-Ctrl-C, and must not be able to gain privileges, take the machine's memory or leave files behind.
+signals, and must not be able to gain privileges, take the machine's memory or leave files behind.
 What it may ask of the kernel once its scripts are loaded is the business of the sandbox.
 """
 
@@ -17,7 +17,14 @@ from collections.abc import Collection
 
 from madrpc.config import EngineLimits
 
-__all__ = ["adopt", "confine", "disarm_backstop", "set_backstop"]
+__all__ = [
+    "adopt",
+    "bound_address_space",
+    "bound_data",
+    "confine",
+    "disarm_backstop",
+    "set_backstop",
+]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -28,11 +35,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 #: values on their way in and out are held several times over. Memory that is only reserved counts,
 #: so the bound is wide; it stops what the heap limit of the engine does not see.
 _LEAST_ADDRESS_SPACE = 1024 * 1024 * 1024
+#: What a worker may write to besides; as many isolates as it may hold take 450 MiB of it.
+_LEAST_DATA = 512 * 1024 * 1024
 _HEAPS = 4
 _FRAMES = 16
 
 
-def confine(parent_pid: int, limits: EngineLimits, keep: Collection[int]) -> None:
+def confine(parent_pid: int, keep: Collection[int]) -> None:
     """Tie this process to its parent and take away what a script's runtime does not need.
 
     Args:
@@ -40,9 +49,10 @@ def confine(parent_pid: int, limits: EngineLimits, keep: Collection[int]) -> Non
     """
     # One of them leads to a process that deletes shared memory by name for whoever asks.
     _close_all_but(keep, max(_MAX_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
-    # The node stops its workers itself; a Ctrl-C to the group must not race it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The node stops its workers itself, with SIGKILL. Ctrl-C goes to the whole group, and batch
+    # systems send SIGTERM to every process of a job: the calls of a draining node go on.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _take_turns_as_usual()
     # A process that is not dumpable may not write this file of its own any more.
@@ -56,10 +66,37 @@ def confine(parent_pid: int, limits: EngineLimits, keep: Collection[int]) -> Non
             os._exit(1)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
+
+
+def bound_address_space(limits: EngineLimits) -> None:
+    """Bound the memory of this process by what it reserves."""
     _limit(
         resource.RLIMIT_AS,
         _LEAST_ADDRESS_SPACE + _HEAPS * limits.memory_bytes + _FRAMES * limits.result_bytes,
     )
+
+
+def bound_data(limits: EngineLimits) -> None:
+    """Bound the memory of this process by what it can write to, beyond what it has already.
+
+    For an engine that reserves far more address space than there is memory, which is loaded.
+    """
+    _limit(
+        resource.RLIMIT_DATA,
+        _writable_bytes()
+        + _LEAST_DATA
+        + _HEAPS * limits.memory_bytes
+        + _FRAMES * limits.result_bytes,
+    )
+
+
+def _writable_bytes() -> int:
+    """What counts towards RLIMIT_DATA now."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[5]) * resource.getpagesize()
+    except OSError:
+        return 2**30  # not Linux; more than any engine takes
 
 
 def set_backstop(seconds: float) -> None:

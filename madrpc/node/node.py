@@ -316,6 +316,7 @@ class Node:
             "state": self.state,
             "uptime_s": round(_now() - self._started, 3),
             "workers": self.config.pool.size,
+            "engine": self.config.pool.engine,
             "isolation": self.pool.isolation,
             "sandbox": self.config.pool.sandbox,
             "revision": self._revision,

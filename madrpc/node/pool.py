@@ -101,9 +101,8 @@ class WorkerPool:
         #: The script of each method: its name and 8 digits of its hash.
         self.origins: dict[str, str] = {}
         self.isolation = ""
-        self._boot = WorkerBoot(
-            tuple(scripts), limits, max_frame, os.getpid(), config.sandboxed, may_fork=False
-        )
+        boot = (tuple(scripts), limits, max_frame, os.getpid(), config.sandboxed)
+        self._boot = WorkerBoot(*boot, may_fork=False, engine=config.engine)
         self._max_frame = max_frame
         self._answer = answer
         self._source: ProcessSource = SpawnedProcesses()

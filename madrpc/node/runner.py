@@ -308,7 +308,7 @@ class CallRunner:
         self._reply(id, tail)
 
     def _reply(self, id: int, tail: bytes) -> None:
-        if self._engine.is_worn or self._is_exhausted:
+        if self._engine.is_worn or self._engine.is_broken or self._is_exhausted:
             notice = request_tail(RETIRE_METHOD, None)
             self._send(request_head(0, id, len(notice)) + notice)
         self._send(response_head(id, len(tail)) + tail)

@@ -20,6 +20,7 @@ from madrpc.node.syscalls import (
     FORK_CALLS,
     NUMBERS,
     RUN_CALLS,
+    THREAD_CALLS,
     Architecture,
     Rule,
 )
@@ -28,13 +29,21 @@ __all__ = ["Level", "apply", "assemble", "support"]
 
 
 class Level(Enum):
-    """What a process is for. One that forks may tighten its children from FORK to RUN."""
+    """What a process is for. One that forks may tighten its children from FORK to RUN.
+
+    THREADS is RUN for an engine whose contexts have threads.
+    """
 
     RUN = "run"
     FORK = "fork"
+    THREADS = "threads"
 
 
-_CALLS: Mapping[Level, Mapping[str, Rule | None]] = {Level.RUN: RUN_CALLS, Level.FORK: FORK_CALLS}
+_CALLS: Mapping[Level, Mapping[str, Rule | None]] = {
+    Level.RUN: RUN_CALLS,
+    Level.FORK: FORK_CALLS,
+    Level.THREADS: THREAD_CALLS,
+}
 
 # linux/bpf_common.h: load a word of the call's data, compare, test bits, return.
 _LOAD, _JUMP_EQUAL, _JUMP_NOT_LESS, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ARCHITECTURES", "FORK_CALLS", "NUMBERS", "RUN_CALLS", "Architecture", "Rule"]
+__all__ = [
+    "ARCHITECTURES",
+    "FORK_CALLS",
+    "NUMBERS",
+    "RUN_CALLS",
+    "THREAD_CALLS",
+    "Architecture",
+    "Rule",
+]
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,10 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "getcpu": (309, 168),
     "getrandom": (318, 278),
     "rseq": (334, 293),
+    # What only a process that makes threads needs.
+    "sched_getaffinity": (204, 123),
+    "sched_getparam": (143, 121),
+    "sched_getscheduler": (145, 120),
     # What only the process that forks workers needs.
     "getsockname": (51, 204),
     "getsockopt": (55, 209),
@@ -140,6 +152,14 @@ _FORK_ONLY: dict[str, Rule | None] = {
     "wait4": None,
     "waitid": None,
 }
+#: What glibc and musl ask for when they make a thread: nothing else comes of these flags.
+_A_THREAD = (0x003D0F00, 0x007D0F00)
+_THREAD_ONLY: dict[str, Rule | None] = {
+    "clone": Rule(0, values=_A_THREAD),
+    "sched_getaffinity": None,
+    "sched_getparam": None,
+    "sched_getscheduler": None,
+}
 _RULES = {
     "fcntl": Rule(1, values=_F_GETFD_SETFD_GETFL_SETFL),
     "ioctl": Rule(1, values=(_FIONBIO,)),
@@ -148,7 +168,12 @@ _RULES = {
 }
 #: What passes in a process that runs scripts.
 RUN_CALLS: dict[str, Rule | None] = {
-    name: _RULES.get(name) for name in NUMBERS if name not in _FORK_ONLY and name != "clone3"
+    name: _RULES.get(name)
+    for name in NUMBERS
+    if name not in _FORK_ONLY and name not in _THREAD_ONLY and name != "clone3"
 }
+#: What passes where each context has a thread of its own, as with V8. Executable memory it has
+#: taken before.
+THREAD_CALLS: dict[str, Rule | None] = {**RUN_CALLS, **_THREAD_ONLY}
 #: What passes in the process that holds loaded scripts and forks workers from them.
 FORK_CALLS: dict[str, Rule | None] = {**RUN_CALLS, **_FORK_ONLY}

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from madrpc.config import EngineLimits
+from madrpc.engine.choice import is_threaded, load_engine
 from madrpc.engine.interface import Engine, Script
 from madrpc.errors import InternalError, MadrpcError
 from madrpc.node import sandbox
 from madrpc.node.claims import Claimant
-from madrpc.node.confine import adopt, confine
+from madrpc.node.confine import adopt, bound_address_space, bound_data, confine
 from madrpc.node.dialect import BOOT_ID, ZYGOTE_METHOD
 from madrpc.node.runner import CallRunner
 from madrpc.node.sandbox import Level
@@ -45,6 +46,7 @@ class WorkerBoot:
     """What a worker needs to start; crosses to the child process by pickling.
 
     Attributes:
+        engine: what runs the scripts.
         may_fork: it may be told to become the process that others are forked from.
     """
 
@@ -54,11 +56,12 @@ class WorkerBoot:
     parent_pid: int
     sandboxed: bool
     may_fork: bool
+    engine: str = "quickjs"
 
 
 def worker_main(sock: socket.socket, boot: WorkerBoot, claimant: Claimant) -> None:
     """Entry point of the child process."""
-    confine(boot.parent_pid, boot.limits, keep=(sock.fileno(), claimant.fileno()))
+    confine(boot.parent_pid, keep=(sock.fileno(), claimant.fileno()))
     # Blocking mode belongs to the open socket, and the node made this end non-blocking.
     sock.setblocking(True)
     try:
@@ -76,18 +79,26 @@ def worker_main(sock: socket.socket, boot: WorkerBoot, claimant: Claimant) -> No
     }
     _say_booted(sock, result_tail(facts))
     _serve(sock, engine, boot, claimant)
+    if is_threaded(boot.engine):
+        # Its library would wait here for threads that may never end.
+        os._exit(0)
 
 
 def _load_engine(boot: WorkerBoot) -> Engine:
     """Load the scripts, in the sandbox already: their first lines are as foreign as the rest."""
-    from madrpc.engine.quickjs import QuickJSEngine
-
+    threaded = is_threaded(boot.engine)
+    if not threaded:
+        bound_address_space(boot.limits)
+    make = load_engine(boot.engine, boot.limits)
+    if threaded:
+        bound_data(boot.limits)
     if boot.sandboxed:
+        run = Level.THREADS if threaded else Level.RUN
         try:
-            sandbox.apply(Level.FORK if boot.may_fork else Level.RUN)
+            sandbox.apply(Level.FORK if boot.may_fork else run)
         except OSError as error:
             raise InternalError(f"a worker cannot be sandboxed: {error}") from error
-    return QuickJSEngine(boot.scripts, boot.limits)
+    return make(boot.scripts)
 
 
 def _origins(engine: Engine) -> dict[str, str]:
@@ -129,6 +140,8 @@ def _serve(
                     runner.answered(message)
                 elif type(message) is Cancel:
                     runner.drop(message.id)
+                if engine.is_broken:
+                    return
     except ConnectionError:
         pass  # the node is gone, and so is the reason to live
 

@@ -221,8 +221,9 @@ class Forwarder:
             record = self._balancer.pick(call.method, call.tried)
             upstream = self.nodes.upstreams[record]
             check_size(len(call.tail) + REQUEST_HEAD, upstream.max_request)
-        except NoNodeAvailable as error:
-            if not self._wait(call):
+        except (NoNodeAvailable, MethodNotFound) as error:
+            final = isinstance(error, MethodNotFound) and not self.nodes.are_returning
+            if final or not self._wait(call):
                 self._fail(call, error)
             return
         except MadrpcError as error:

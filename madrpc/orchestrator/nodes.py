@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import gevent
 
-from madrpc.config import ListenerConfig
+from madrpc.config import REGISTER_EVERY_S, ListenerConfig
 from madrpc.credentials import Credentials
 from madrpc.errors import MadrpcError
 from madrpc.links.upstream import Upstream, UpstreamOwner
@@ -25,6 +25,8 @@ _now = time.monotonic
 _RETIRE_POLL_S = 0.05
 #: A node that has been away for longer than this is not waited for.
 _SOON_S = 10.0
+#: All nodes that register have done so again this long after a restart.
+_RETURN_S = REGISTER_EVERY_S + 1.0
 _MOST_WORKERS = 100_000
 
 
@@ -54,6 +56,8 @@ class Nodes:
         self._outliers: dict[NodeRecord, Outlier] = {}
         self._gone_since: dict[NodeRecord, float] = {}
         self._stopping = False
+        # A port that was kept open belonged to an orchestrator before, which may have had nodes.
+        self._returned_at = _now() + _RETURN_S if listener.inherited else 0.0
 
     def __repr__(self) -> str:
         return f"<Nodes {self.balancer}>"
@@ -107,8 +111,15 @@ class Nodes:
 
     # ------------------------------------------------------------- calls
 
+    @property
+    def are_returning(self) -> bool:
+        """Whether nodes of the orchestrator before this one may still be about to register."""
+        return _now() < self._returned_at
+
     def is_coming(self, method: str) -> bool:
         """Whether a node that could run the method may be there in a moment."""
+        if self.are_returning:
+            return True
         oldest = _now() - _SOON_S
         return any(
             self._gone_since.get(record, 0.0) > oldest for record in self.balancer.is_coming(method)

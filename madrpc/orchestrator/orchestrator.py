@@ -269,6 +269,7 @@ def _node_info(upstream: Upstream, *, brief: bool = False) -> dict[str, Any]:
         "in_flight": record.in_flight,
         "workers": info.get("workers", 0),
         "version": info.get("version", ""),
+        "engine": info.get("engine", ""),
         **methods,
         "scripts": info.get("scripts", []),
         "release": _release(upstream),

@@ -17,7 +17,16 @@ import pytest
 from madrpc import Client
 from madrpc.node.sandbox import support
 from tests.process import attempts
-from tests.servers import ROOT, RunningServer, Servers, environment, madrpc, poll_until, runs
+from tests.servers import (
+    ROOT,
+    RunningServer,
+    Servers,
+    environment,
+    madrpc,
+    poll_until,
+    require_v8,
+    runs,
+)
 
 PROBLEM = support()
 pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=f"no sandbox here: {PROBLEM}")
@@ -67,6 +76,12 @@ def test_a_process_that_forks_can_fork_and_kill_and_no_more(tmp_path: Path) -> N
     assert {name for name, how in found.items() if how == "done"} == FORKING
     rest = {name: how for name, how in found.items() if name not in FORKING and how != "EPERM"}
     assert rest == {"clone3": "ENOSYS"}
+
+
+def test_a_worker_with_threads_can_make_them_and_no_more(tmp_path: Path) -> None:
+    found = tried("threads", tmp_path)
+    allowed = {"make a thread": "done", "clone3": "ENOSYS"}
+    assert {name: how for name, how in found.items() if how != "EPERM"} == allowed
 
 
 def test_the_attempts_are_real(tmp_path: Path) -> None:
@@ -138,6 +153,25 @@ def test_every_worker_is_confined(start: Start, isolation: str) -> None:
         assert 2**30 <= limits[resource.RLIMIT_AS] < 2**32
 
 
+def test_every_worker_with_v8_is_confined(start: Start) -> None:
+    require_v8()
+    node = start("--engine", "v8", "--sandbox", "require")
+    with Client(node.address) as client:
+        for n in range(8):
+            assert client.call("echo", {"n": n}) == {"n": n}
+        assert client.call("nest") == {"a": 1}
+        assert len(client.call("large", {"n": 15_000_000})) == 15_000_000
+        assert (client.info()["engine"], client.info()["isolation"]) == ("v8", "context")
+    pids = all_worker_pids(node)
+    for pid in pids:
+        poll_until(lambda pid=pid: status_of(pid, "Seccomp") == "2", "it has its filter")  # type: ignore[misc]
+        assert status_of(pid, "NoNewPrivs") == "1"
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[1] == 64
+        assert resource.prlimit(pid, resource.RLIMIT_DATA)[1] < 2**32
+        # Code that V8 makes goes where it has reserved room for it, and nowhere else.
+        assert int(status_of(pid, "Threads")) <= 3
+
+
 def test_without_the_sandbox(start: Start) -> None:
     node = start("--isolation", "context", "--sandbox", "off")
     with Client(node.address) as client:
@@ -169,9 +203,17 @@ def test_an_unknown_mode_is_a_usage_error() -> None:
     assert "auto" in done.stderr
 
 
-@pytest.mark.parametrize("isolation", ["context", "snapshot"])
-def test_the_kernel_ends_a_late_call_of_a_stopped_node(start: Start, isolation: str) -> None:
-    node = start("--isolation", isolation, "--time-limit", 0.5, "--pool-size", 1)
+@pytest.mark.parametrize(
+    ("engine", "isolation"), [("quickjs", "context"), ("quickjs", "snapshot"), ("v8", "context")]
+)
+def test_the_kernel_ends_a_late_call_of_a_stopped_node(
+    start: Start, engine: str, isolation: str
+) -> None:
+    if engine == "v8":
+        require_v8()
+    node = start(
+        "--engine", engine, "--isolation", isolation, "--time-limit", 0.5, "--pool-size", 1
+    )
     with Client(node.address) as client:
         call = client.submit("hang", timeout=30)
         poll_until(lambda: client.metrics()["workers"]["busy"] == 1, "the call runs")

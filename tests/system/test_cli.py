@@ -78,6 +78,7 @@ def test_call_reads_a_file_and_standard_input(live, tmp_path: Path) -> None:  # 
         (["call", "127.0.0.1:99999", "add"], 2, "the port must be 0 to 65535"),
         (["info", NOWHERE], 3, "connection refused"),
         (["methods", NOWHERE], 3, "connection refused"),
+        (["health", NOWHERE, "--live"], 3, "connection refused"),
         (["run", "SCRIPT", "fail"], 1, r"^madrpc: TypeError: not today\n    at fail"),
         (["run", "SCRIPT", "ad"], 2, "did you mean 'add'"),
         (["run", "SCRIPT", "spin", "ms=60000", "--time-limit", "0.2"], 1, "TimeLimitExceeded"),
@@ -162,6 +163,8 @@ def test_methods_and_info(live) -> None:  # type: ignore[no-untyped-def]
     assert re.search(r"^node +127\.0\.0\.1:\d+  up  workers 2", text, re.M)
     info = json.loads(madrpc("info", live.address, "--json").stdout)
     assert (info["role"], info["state"], len(info["nodes"])) == ("orchestrator", "up", 1)
+    health = madrpc("health", live.address)
+    assert (health.returncode, health.stdout) == (0, "up\n")
 
 
 def test_help_names_defaults_and_variables() -> None:

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from madrpc.config import EngineLimits
-from madrpc.engine.interface import Call, Done, Script
+from madrpc.engine.choice import ENGINES, load_engine
+from madrpc.engine.interface import Call, Done, Engine, Script
 from madrpc.engine.quickjs import QuickJSEngine
-from tests.servers import Servers, give_up
+from tests.servers import Servers, give_up, require_v8
 
 VERSIONS = {
     "ajv": "6.15.0",
@@ -139,7 +140,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "node_modules"
 
 
-def answer(engine: QuickJSEngine, index: int) -> Any:
+def answer(engine: Engine, index: int) -> Any:
     execution = engine.execution(Call("f", json.dumps({"index": index}), LIMITS.time_s))
     try:
         step = execution.start()
@@ -150,13 +151,16 @@ def answer(engine: QuickJSEngine, index: int) -> Any:
         execution.close()
 
 
+@pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.path.rpartition("/")[2])
-def test_a_bundle_works_unmodified(packages: Path, bundle: Bundle) -> None:
+def test_a_bundle_works_unmodified(packages: Path, bundle: Bundle, name: str) -> None:
+    if name == "v8":
+        require_v8()
     asked = ",\n".join(f"() => ({expression})" for expression, _ in bundle.answers)
     script = Script(
         "mine.js", f"const all = [{asked}];\nmadrpc.register('f', ({{index}}) => all[index]());"
     )
-    engine = QuickJSEngine([Script.read(str(packages / bundle.path)), script], LIMITS)
+    engine = load_engine(name, LIMITS)([Script.read(str(packages / bundle.path)), script])
     for index, (expression, expected) in enumerate(bundle.answers):
         got = answer(engine, index)
         if isinstance(expected, float):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
 import venv
 import zipfile
 from pathlib import Path
@@ -15,12 +17,21 @@ from pathlib import Path
 import pytest
 
 from madrpc import __version__
-from tests.servers import ROOT, environment
+from madrpc.cli.parsers import COMMANDS
+from tests.servers import ROOT, environment, give_up
 from tests.system.test_manpages import require
 
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".*_cache", ".hypothesis", "build", "dist", "*.egg-info", "__pycache__"
 )
+#: Seconds that are even, as zip files have them.
+INSTANT = 1_790_000_000
+#: Where shells look, and which of the completion files each takes.
+COMPLETIONS = {
+    "share/bash-completion/completions": "*.bash",
+    "share/zsh/site-functions": "_*",
+    "share/fish/vendor_completions.d": "*.fish",
+}
 PROGRAMS = [
     ("madrpc", "usage: madrpc [-h]"),
     ("madrpc-node", "usage: madrpc node [-h]"),
@@ -36,7 +47,8 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = tmp_path_factory.mktemp("distributions")
     shutil.copytree(ROOT, folder / "source", ignore=LEFT_OUT)
-    _run(sys.executable, "-m", "build", "--no-isolation", "-o", folder, cwd=folder / "source")
+    builder = folder / "source" / "tools" / "make_dist.py"
+    _run(sys.executable, builder, folder, SOURCE_DATE_EPOCH=str(INSTANT))
     return folder
 
 
@@ -64,7 +76,7 @@ def test_the_source_distribution_is_the_whole_checkout(distributions: Path) -> N
     (archive,) = distributions.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
-    folders = ("bin", "docs", "js_examples", "madrpc", "man", "tests", "tools")
+    folders = ("bin", "deploy", "docs", "js_examples", "madrpc", "man", "tests", "tools")
     source = distributions / "source"
     for folder in folders:
         files = {
@@ -85,10 +97,53 @@ def test_the_wheel_holds_the_package_its_types_and_its_pages(wheel: Path) -> Non
     assert pages <= names
     assert {
         "madrpc/py.typed",
+        *(f"madrpc/{path.name}" for path in (ROOT / "madrpc").glob("*.d.ts")),
         f"{data}/scripts/madrpc-node",
         f"{data}/scripts/madrpc-orch",
     } <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"madrpc"}
+
+
+def test_the_wheel_holds_the_examples_and_the_completions(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    data = f"madrpc-{__version__}.data/data"
+    examples = [path for path in (ROOT / "js_examples").iterdir() if path.is_file()]
+    assert {f"{data}/share/madrpc/examples/{path.name}" for path in examples} <= names
+    made = ROOT / "madrpc" / "cli" / "completions"
+    for folder, pattern in COMPLETIONS.items():
+        files = {f"{data}/{folder}/{path.name}" for path in made.glob(pattern)}
+        assert bool(files) == ("completion" in COMMANDS)
+        assert files <= names
+
+
+def test_the_distributions_are_the_same_whoever_builds_them(distributions: Path) -> None:
+    (archive,) = distributions.glob("*.tar.gz")
+    assert int.from_bytes(archive.read_bytes()[4:8], "little") == INSTANT
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+    assert [member.name for member in members] == sorted(member.name for member in members)
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in members} == {(INSTANT, 0, 0, "", "")}
+    assert {member.mode for member in members} == {0o644, 0o755}
+    (wheel,) = distributions.glob("*.whl")
+    infos = zipfile.ZipFile(wheel).infolist()
+    when = time.gmtime(INSTANT)[:6]
+    assert {info.date_time for info in infos} == {when}
+
+
+def test_twine_takes_the_distributions(distributions: Path) -> None:
+    if importlib.util.find_spec("twine") is None:
+        give_up("twine is not installed: pip install 'madrpc[checks]'")
+    files = [*distributions.glob("*.tar.gz"), *distributions.glob("*.whl")]
+    _run(sys.executable, "-m", "twine", "check", "--strict", *files)
+
+
+def test_the_installed_example_runs(installed: Path) -> None:
+    example = installed.parent / "share/madrpc/examples/monte_carlo_pi.py"
+    done = _program(
+        installed / "python", example, "--local", 2, "--samples", 20000, cwd=installed.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pi" in done.stdout
 
 
 def test_the_installed_command_knows_its_version(installed: Path) -> None:
@@ -161,6 +216,12 @@ def test_the_shell_scripts_parse(script: Path) -> None:
     _run("sh", "-n", script)
 
 
+def test_shellcheck_finds_nothing_in_the_shell_scripts() -> None:
+    require("shellcheck")
+    scripts = [*(ROOT / "bin").iterdir(), *(ROOT / "tools").glob("*.sh")]
+    _run("shellcheck", *scripts, ROOT / "deploy/slurm/madrpc.sbatch", ROOT / ".ci/run")
+
+
 def _program(
     *words: object, cwd: Path | None = None, **extra: str
 ) -> subprocess.CompletedProcess[str]:
@@ -173,8 +234,9 @@ def _program(
     )
 
 
-def _run(*words: object, cwd: Path | None = None) -> None:
+def _run(*words: object, **variables: str) -> None:
+    env = {**os.environ, **variables}
     done = subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, cwd=cwd, timeout=120
+        list(map(str, words)), capture_output=True, text=True, env=env, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr

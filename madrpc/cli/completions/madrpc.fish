@@ -62,8 +62,8 @@ function _shtab_madrpc_using
   test "$_shtab_madrpc_cmdpath" = "$argv"
 end
 
-set -g _shtab_madrpc_commands node orchestrator up call map top bench check run info methods deploy doctor tls init types completion orch
-set -g _shtab_madrpc_opts_with_value --advertise --arg --args --auth-token-file --balance --bind --calls --canary --concurrency --days --drain-timeout --duration --fail-if --http --interval --isolation --log-format --log-level --max-frame --memory-limit --name --node --nodes --orchestrator --pool-size --queue-size --rate --rate-limit --sandbox --save --script --seed --set --time-limit --timeout --tls-ca --tls-cert --tls-key --trace --warmup -b -c -d -i -n -r -s -t
+set -g _shtab_madrpc_commands node orchestrator up call map top bench check run info health methods deploy doctor tls init types completion orch
+set -g _shtab_madrpc_opts_with_value --advertise --arg --args --auth-token-file --balance --bind --calls --canary --concurrency --days --drain-timeout --duration --engine --fail-if --http --interval --isolation --log-format --log-level --max-frame --memory-limit --name --node --nodes --orchestrator --pool-size --queue-size --rate --rate-limit --sandbox --save --script --seed --set --time-limit --timeout --tls-ca --tls-cert --tls-key --trace --warmup -b -c -d -i -n -r -s -t
 
 complete -c madrpc -e
 complete -c madrpc -f
@@ -79,6 +79,7 @@ complete -c madrpc -n '_shtab_madrpc_using node' -l pool-size -x -d 'worker proc
 complete -c madrpc -n '_shtab_madrpc_using node' -l time-limit -x -d 'seconds one call may run; the caller'"'"'s deadline shortens it (default: 30.0; environment: MADRPC_TIME_LIMIT)'
 complete -c madrpc -n '_shtab_madrpc_using node' -l memory-limit -x -d 'JavaScript heap of one call, in MiB (default: 64.0; environment: MADRPC_MEMORY_LIMIT)'
 complete -c madrpc -n '_shtab_madrpc_using node' -l queue-size -x -d 'calls that may wait for a worker before callers are told to come back later (default: 1024, or 16 for each worker if that is more; environment: MADRPC_QUEUE_SIZE)'
+complete -c madrpc -n '_shtab_madrpc_using node' -l engine -xka "quickjs v8" -d 'what runs the scripts: quickjs is quick to begin a call, v8 compiles, so that long loops run many times faster; v8 needs pip install '"'"'madrpc[v8]'"'"' (default: quickjs; environment: MADRPC_ENGINE)'
 complete -c madrpc -n '_shtab_madrpc_using node' -l orchestrator -x -d 'orchestrator to register with; calls made by functions go through it, to run on any of its nodes; may be repeated (environment: MADRPC_ORCHESTRATOR)'
 complete -c madrpc -n '_shtab_madrpc_using node' -l advertise -x -d 'address under which the orchestrators reach this node (default: the address bound, or the one the connection comes from; environment: MADRPC_ADVERTISE)'
 complete -c madrpc -n '_shtab_madrpc_using node' -l isolation -xka "auto context snapshot" -d 'how calls are kept apart: context loads the scripts anew for each call, snapshot forks a process that has them loaded, auto takes what is faster for these scripts (default: auto; environment: MADRPC_ISOLATION)'
@@ -117,6 +118,7 @@ complete -c madrpc -n '_shtab_madrpc_using up' -s v -l verbose -d 'show full sta
 complete -c madrpc -n '_shtab_madrpc_using up' -s b -l bind -x -d 'address of the orchestrator; port 0 takes a free one and prints it (default: 127.0.0.1:8080; environment: MADRPC_BIND)'
 complete -c madrpc -n '_shtab_madrpc_using up' -l nodes -x -d 'nodes to start (default: 1; environment: MADRPC_NODES)'
 complete -c madrpc -n '_shtab_madrpc_using up' -l pool-size -x -d 'worker processes of each node (default: twice the usable processors, shared out over the nodes; environment: MADRPC_POOL_SIZE)'
+complete -c madrpc -n '_shtab_madrpc_using up' -l engine -xka "quickjs v8" -d 'what runs the scripts: quickjs is quick to begin a call, v8 compiles, so that long loops run many times faster; v8 needs pip install '"'"'madrpc[v8]'"'"' (default: quickjs; environment: MADRPC_ENGINE)'
 complete -c madrpc -n '_shtab_madrpc_using up' -l allow-deploy -d 'take scripts that '"'"'madrpc deploy'"'"' sends; a node bound to loopback does so anyway, any other also needs --auth-token-file or --tls-ca (environment: MADRPC_ALLOW_DEPLOY)'
 complete -c madrpc -n '_shtab_madrpc_using up' -l watch -d 'load the scripts anew whenever their files change, as SIGHUP does; of a script that does not load, the mistake is shown and the old code stays (environment: MADRPC_WATCH)'
 complete -c madrpc -n '_shtab_madrpc_using up' -l balance -xka "round-robin least-busy" -d 'how calls are shared out: to the nodes in turn, or to the one with the fewest calls for each of its workers (default: round-robin; environment: MADRPC_BALANCE)'
@@ -188,12 +190,14 @@ complete -c madrpc -n '_shtab_madrpc_using bench; and test $_shtab_madrpc_npos -
 complete -c madrpc -n '_shtab_madrpc_using; and test $_shtab_madrpc_npos -eq 0' -a check -d 'load a script and list its functions'
 complete -c madrpc -n '_shtab_madrpc_using check' -s h -l help -d 'show this help message and exit'
 complete -c madrpc -n '_shtab_madrpc_using check' -s v -l verbose -d 'show full stacks and tracebacks of errors'
+complete -c madrpc -n '_shtab_madrpc_using check' -l engine -xka "quickjs v8" -d 'what runs the scripts: quickjs is quick to begin a call, v8 compiles, so that long loops run many times faster; v8 needs pip install '"'"'madrpc[v8]'"'"' (default: quickjs; environment: MADRPC_ENGINE)'
 complete -c madrpc -n '_shtab_madrpc_using check; and test $_shtab_madrpc_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'JavaScript file to load; libraries go before the scripts that use them'
 complete -c madrpc -n '_shtab_madrpc_using; and test $_shtab_madrpc_npos -eq 0' -a run -d 'run one function of a script, with no server'
 complete -c madrpc -n '_shtab_madrpc_using run' -s h -l help -d 'show this help message and exit'
 complete -c madrpc -n '_shtab_madrpc_using run' -s v -l verbose -d 'show full stacks and tracebacks of errors'
 complete -c madrpc -n '_shtab_madrpc_using run' -l time-limit -x -d 'seconds the function may run (default: 30.0; environment: MADRPC_TIME_LIMIT)'
 complete -c madrpc -n '_shtab_madrpc_using run' -l memory-limit -x -d 'JavaScript heap of one call, in MiB (default: 64.0; environment: MADRPC_MEMORY_LIMIT)'
+complete -c madrpc -n '_shtab_madrpc_using run' -l engine -xka "quickjs v8" -d 'what runs the scripts: quickjs is quick to begin a call, v8 compiles, so that long loops run many times faster; v8 needs pip install '"'"'madrpc[v8]'"'"' (default: quickjs; environment: MADRPC_ENGINE)'
 complete -c madrpc -n '_shtab_madrpc_using run' -l seed -x -d 'make Math.random reproducible'
 complete -c madrpc -n '_shtab_madrpc_using run; and test $_shtab_madrpc_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'JavaScript file to load'
 complete -c madrpc -n '_shtab_madrpc_using; and test $_shtab_madrpc_npos -eq 0' -a info -d 'show what a server is'
@@ -206,6 +210,16 @@ complete -c madrpc -n '_shtab_madrpc_using info' -l tls-cert -xka "(__fish_compl
 complete -c madrpc -n '_shtab_madrpc_using info' -l tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'its private key, if not in the same file (PEM) (environment: MADRPC_TLS_KEY)'
 complete -c madrpc -n '_shtab_madrpc_using info' -l tls-ca -xka "(__fish_complete_path (commandline -ct))" -d 'authority that the server'"'"'s certificate must come from; with it, the connection uses TLS (PEM) (environment: MADRPC_TLS_CA)'
 complete -c madrpc -n '_shtab_madrpc_using info; and test $_shtab_madrpc_npos -eq 0' -ka "(__madrpc_addresses)" -d 'HOST:PORT of an orchestrator or a node'
+complete -c madrpc -n '_shtab_madrpc_using; and test $_shtab_madrpc_npos -eq 0' -a health -d 'say whether a server takes calls'
+complete -c madrpc -n '_shtab_madrpc_using health' -s h -l help -d 'show this help message and exit'
+complete -c madrpc -n '_shtab_madrpc_using health' -s v -l verbose -d 'show full stacks and tracebacks of errors'
+complete -c madrpc -n '_shtab_madrpc_using health' -l live -d 'exit with 0 if the server answers, in whatever state'
+complete -c madrpc -n '_shtab_madrpc_using health' -s t -l timeout -x -d 'seconds until the call gives up (default: 4.0; environment: MADRPC_TIMEOUT)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l auth-token-file -xka "(__fish_complete_path (commandline -ct))" -d 'file whose first line the server wants (environment: MADRPC_AUTH_TOKEN_FILE)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l tls-cert -xka "(__fish_complete_path (commandline -ct))" -d 'this client'"'"'s certificate, for servers that want one (PEM) (environment: MADRPC_TLS_CERT)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'its private key, if not in the same file (PEM) (environment: MADRPC_TLS_KEY)'
+complete -c madrpc -n '_shtab_madrpc_using health' -l tls-ca -xka "(__fish_complete_path (commandline -ct))" -d 'authority that the server'"'"'s certificate must come from; with it, the connection uses TLS (PEM) (environment: MADRPC_TLS_CA)'
+complete -c madrpc -n '_shtab_madrpc_using health; and test $_shtab_madrpc_npos -eq 0' -ka "(__madrpc_addresses)" -d 'HOST:PORT of an orchestrator or a node'
 complete -c madrpc -n '_shtab_madrpc_using; and test $_shtab_madrpc_npos -eq 0' -a methods -d 'list the functions of a server'
 complete -c madrpc -n '_shtab_madrpc_using methods' -s h -l help -d 'show this help message and exit'
 complete -c madrpc -n '_shtab_madrpc_using methods' -s v -l verbose -d 'show full stacks and tracebacks of errors'

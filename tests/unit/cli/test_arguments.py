@@ -140,7 +140,7 @@ def test_the_line_of_a_mistake_is_right_behind_odd_line_breaks(monkeypatch):
 
 @pytest.mark.parametrize(
     "word",
-    ['{"a": ' + "1" * 5000 + "}", '{"a": ' + "[" * 5000 + "]" * 5000 + "}"],
+    ['{"a": ' + "1" * 5000 + "}", '{"a": ' + "[" * 200_000 + "]" * 200_000 + "}"],
     ids=["digits", "depth"],
 )
 def test_json_that_python_cannot_hold_is_refused(word):

@@ -64,6 +64,12 @@ def test_a_bad_value_in_the_environment_is_refused_like_a_flag(monkeypatch, caps
     assert "'0' is not a whole number above 0" in message
 
 
+def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+    monkeypatch.setenv("MADRPC_SIZE", "")
+    assert parse(default=3, type=int) == 3
+    assert parse(action="append", type=int) is None
+
+
 def test_the_variable_is_named_after_the_long_flag(monkeypatch):
     monkeypatch.setenv("MADRPC_DRAIN_TIMEOUT", "5")
     parser = argparse.ArgumentParser()

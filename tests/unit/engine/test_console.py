@@ -73,6 +73,7 @@ def test_values_are_shown_as_node_shows_them(args: str, text: str) -> None:
     assert logged(f"console.log({args})") == [("info", text)]
 
 
+@pytest.mark.only("quickjs")
 def test_errors_are_shown_with_their_stack_and_cause() -> None:
     engine = engine_of(
         "madrpc.register('f', function outer() {\n"
@@ -153,6 +154,7 @@ def test_the_cap_is_for_the_call_not_for_a_step() -> None:
     execution.close()
 
 
+@pytest.mark.only("quickjs")
 @pytest.mark.parametrize(
     ("body", "error"),
     [

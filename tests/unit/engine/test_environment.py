@@ -54,6 +54,7 @@ def test_random_and_nested_calls_are_there_when_mentioned(
     assert (environment.random, environment.calls) == (random, calls)
 
 
+@pytest.mark.only("quickjs")
 def test_a_script_that_mentions_nothing_finds_the_bare_engine() -> None:
     body = "return Object.getOwnPropertyNames(globalThis)"
     globals_there = set(value(body))

@@ -1,4 +1,4 @@
-"""What test_quickjs.py does not tell about the JavaScript around a script."""
+"""What test_engine.py does not tell about the JavaScript around a script."""
 
 from __future__ import annotations
 

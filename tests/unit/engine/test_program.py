@@ -7,9 +7,8 @@ import pytest
 from madrpc.config import EngineLimits
 from madrpc.engine.interface import Script
 from madrpc.engine.program import Program
-from madrpc.engine.quickjs import QuickJSEngine
 from madrpc.errors import JavaScriptError, ScriptError
-from tests.unit.engine.drive import LIMITS, engine_of, run
+from tests.unit.engine.drive import LIMITS, engine_from, engine_of, run
 
 USES = "madrpc.register('f', () => shared());"
 
@@ -59,7 +58,7 @@ def test_each_call_evaluates_the_libraries_anew() -> None:
 
 
 def test_scripts_of_the_same_name_keep_to_themselves() -> None:
-    engine = QuickJSEngine(
+    engine = engine_from(
         [
             Script("x.js", "madrpc.register('one', () => typeof secret); var secret = 1;"),
             Script("x.js", "madrpc.register('two', () => typeof secret);"),
@@ -108,6 +107,7 @@ def test_a_stack_names_each_file_with_its_own_lines() -> None:
     ]
 
 
+@pytest.mark.only("quickjs")
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_lines_are_right_for_both_kinds_of_line_end(end: str) -> None:
     library = end.join(["", "", "var shared = () => null.x;", ""])
@@ -118,6 +118,7 @@ def test_lines_are_right_for_both_kinds_of_line_end(end: str) -> None:
     ]
 
 
+@pytest.mark.only("quickjs")
 @pytest.mark.parametrize(
     ("sources", "where"),
     [
@@ -136,12 +137,14 @@ def test_a_file_that_fails_to_load_is_named_with_the_place(sources: list[str], w
     assert load_error(*sources).message.startswith(where)
 
 
+@pytest.mark.only("quickjs")
 def test_a_place_in_parsed_text_is_not_taken_for_one_in_the_script() -> None:
     frames = stack_of("madrpc.register('f', () => {\n  JSON.parse('[1, x]') })")
     assert frames[0] == "at <text>:1:5"
     assert frames[-1].startswith("at <anonymous> (a.js:2:")
 
 
+@pytest.mark.only("quickjs")
 def test_a_first_line_for_the_shell_does_no_harm() -> None:
     library = "#!/usr/bin/env node\nvar shared = () => null.x;"
     assert stack_of("#!/bin/js\n" + USES.replace("shared()", "null.x"))[0].startswith(
@@ -180,6 +183,7 @@ def test_promise_jobs_of_a_file_are_done_before_the_next_and_before_the_call() -
     assert run(engine).result == [True, True]
 
 
+@pytest.mark.only("quickjs")
 def test_jobs_without_end_are_stopped() -> None:
     source = "const spin = () => Promise.resolve().then(spin); spin();" + USES
     with pytest.raises(ScriptError, match="did not come to an end"):

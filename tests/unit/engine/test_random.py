@@ -61,15 +61,18 @@ def drawn() -> list[float]:
     return first_values([None] * CALLS)
 
 
+@pytest.mark.only("quickjs")
 def test_no_two_calls_begin_alike(drawn: list[float]) -> None:
     assert len(set(drawn)) == CALLS
 
 
+@pytest.mark.only("quickjs")
 def test_first_values_of_calls_are_even_and_independent(drawn: list[float]) -> None:
     assert abs(bins_z(drawn)) < FAR
     assert all(abs(correlation_z(drawn, lag)) < FAR for lag in (1, 2, 3))
 
 
+@pytest.mark.only("quickjs")
 def test_first_values_of_seeds_in_a_row_are_even_and_independent() -> None:
     values = first_values([str(seed) for seed in range(CALLS)])
     assert len(set(values)) == CALLS
@@ -101,6 +104,7 @@ def test_pairs_fill_the_square_evenly(lag: int) -> None:
     assert abs(chi_square_z(counts, sum(counts) / len(counts))) < 3
 
 
+@pytest.mark.only("quickjs")
 def test_pi_comes_out_right_from_many_calls() -> None:
     engine = engine_for(
         "let inside = 0; for (let i = 0; i < 2000; i++) {"

@@ -72,6 +72,7 @@ class FakeEngine:
         self.methods = {"f": None}
         self.steps = list(steps)
         self.is_worn = False
+        self.is_broken = False
         self.made: list[FakeExecution] = []
 
     def execution(self, call: Call) -> FakeExecution:
@@ -199,9 +200,10 @@ def test_whose_time_it_was_that_ran_out(ms, name):
     assert error_name(Desk(TimeLimitExceeded("slow")).start(ms=ms)) == name
 
 
-def test_a_worn_engine_asks_for_its_replacement_first():
+@pytest.mark.parametrize("how", ["is_worn", "is_broken"])
+def test_a_worn_engine_asks_for_its_replacement_first(how):
     desk = Desk(Done("1"))
-    desk.engine.is_worn = True
+    setattr(desk.engine, how, True)
     assert desk.start(7) == [[0, 0, 7, "_retire", None, None], [1, 7, None, 1]]
 
 

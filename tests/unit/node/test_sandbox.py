@@ -7,12 +7,12 @@ import struct
 import pytest
 
 from madrpc.node.sandbox import Level, assemble
-from madrpc.node.syscalls import ARCHITECTURES, FORK_CALLS, NUMBERS, RUN_CALLS
+from madrpc.node.syscalls import ARCHITECTURES, FORK_CALLS, NUMBERS, RUN_CALLS, THREAD_CALLS
 
 ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 MACHINES = sorted(ARCHITECTURES)
 LEVELS = list(Level)
-CALLS = {Level.RUN: RUN_CALLS, Level.FORK: FORK_CALLS}
+CALLS = {Level.RUN: RUN_CALLS, Level.FORK: FORK_CALLS, Level.THREADS: THREAD_CALLS}
 
 
 def decide(program: bytes, arch: int, number: int, *args: int) -> int:
@@ -102,6 +102,16 @@ def test_only_a_process_that_forks_may_fork_and_only_fork(case):
     for flag in thread_or_namespace:
         if flag & plain == 0:
             assert case("clone", plain | flag) == EPERM
+
+
+def test_only_a_process_with_threads_may_make_one_and_only_as_the_c_library_does(case):
+    wanted = ALLOW if case.level is Level.THREADS else EPERM
+    for flags in (0x003D0F00, 0x007D0F00):
+        assert case("clone", flags) == wanted
+        for bit in range(32):
+            # The one bit by which the two C libraries differ may be there or not.
+            if flags ^ 1 << bit not in (0x003D0F00, 0x007D0F00):
+                assert case("clone", flags ^ 1 << bit) == EPERM
 
 
 def test_of_prctl_only_the_parent_death_signal_is_left(case):

@@ -6,7 +6,7 @@ import pytest
 
 from madrpc.address import Address
 from madrpc.config import ListenerConfig, OrchestratorConfig
-from madrpc.errors import MadrpcError, NoNodeAvailable
+from madrpc.errors import MadrpcError, MethodNotFound, NoNodeAvailable
 from madrpc.orchestrator.forwarder import Forwarder
 from madrpc.policy.balancer import NodeRecord
 from madrpc.protocol.messages import (
@@ -18,6 +18,7 @@ from madrpc.protocol.messages import (
     result_tail,
 )
 from madrpc.protocol.receipts import Receipts, pack_receipt, unpack_receipts
+from tests.kit import Clock
 
 LISTENER = ListenerConfig(Address("127.0.0.1", 0))
 
@@ -54,8 +55,8 @@ class FakeUpstream:
 
 
 class Setup:
-    def __init__(self, *nodes: str, **limits: int) -> None:
-        config = OrchestratorConfig((), LISTENER, **limits)
+    def __init__(self, *nodes: str, listener: ListenerConfig = LISTENER, **limits: int) -> None:
+        config = OrchestratorConfig((), listener, **limits)
         self.forwarder = Forwarder(config, lambda: "me:8080")
         self.connection = FakeConnection()
         self.upstreams = {}
@@ -135,6 +136,20 @@ def test_without_any_node_nothing_waits():
     setup = Setup()
     setup.call(1)
     assert isinstance(setup.connection.answers[1], NoNodeAvailable)
+
+
+def test_a_kept_port_means_that_nodes_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("madrpc.orchestrator.nodes._now", clock)
+    kept = ListenerConfig(Address("127.0.0.1", 0), inherited=(3,))
+    setup = Setup("a:1", listener=kept)
+    for id, method in enumerate("fg"):
+        setup.forwarder.forward(setup.connection, Request(id, 0, method, b"x"))
+    # The node that is back has f; the one with g may follow.
+    assert not setup.connection.answers
+    clock.now += 10
+    setup.forwarder.forward(setup.connection, Request(2, 0, "g", b"x"))
+    assert isinstance(setup.connection.answers[2], MethodNotFound)
 
 
 ASKING = request_tail("f", {}, {"receipt": True, "trace": f"00-{'a' * 32}-{'b' * 16}-01"})

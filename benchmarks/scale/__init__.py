@@ -1,0 +1,1 @@
+"""How throughput grows with workers, nodes and orchestrators; ``python -m benchmarks.scale``."""

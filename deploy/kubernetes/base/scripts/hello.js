@@ -1,0 +1,1 @@
+madrpc.register("greet", ({ name = "you" }) => `Hello, ${name}!`);
