@@ -36,7 +36,8 @@ COMMENTS = ("not run", "needs", "exits", "numbers vary", "file", "server shows",
 _FENCE = re.compile(r"^( *)(```+)([\w-]*)[^\n]*\n(.*?)^\1\2 *$", re.M | re.S)
 _COMMENT = re.compile(r"<!-- *([a-z ]+?)(?:: *([^\n]*?))? *-->\s*$")
 _FILE_LINE = re.compile(r"(?://|#) ([\w./-]+\.\w+)\n")
-_STRAY = re.compile(r"^ {4,}(?:\$ |(?:bin/)?madrpc[ -]\w|make\b|pip |python |npm )[^\n]*", re.M)
+#: What Markdown shows as code without a fence, but for lines that go on with a list.
+_STRAY = re.compile(r"(?<=\n\n) {4,}(?![ *+-]|\d+\.)[^\n]*")
 
 _UNIT = r"(?:ms|us|s|min|h|d|%|[kMG]i?B|calls/s|calls a second)"
 _VARIES = (

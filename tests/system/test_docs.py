@@ -11,10 +11,10 @@ from tests.docs import blocks_of, matches, stray_commands, unmarked
 from tests.reader import reader_in
 from tests.servers import ROOT, give_up
 
+FOLDERS = ("deploy", "docs", "js_examples")
 PAGES = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-    ROOT / "js_examples" / "README.md",
+    *sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")),
 ]
 #: Pages whose blocks have a test of their own.
 TESTED_ELSEWHERE = {
@@ -64,6 +64,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors_of(file), target
 
 
+def test_the_comparison_has_measured_figures_only() -> None:
+    measured = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    figures = re.findall(r"([\d. ]*\d)(?: (?:us|ms|s))? \|", text.partition("## Measured")[2])
+    assert len(figures) == 4 * 8
+    for figure in figures:
+        assert re.search(rf"(?<![\d.]){re.escape(figure.strip())}(?![\d.])", measured), figure
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     contents = (ROOT / "README.md").read_text(encoding="utf-8")
     for page in PAGES[1:]:
@@ -97,7 +106,7 @@ def test_numbers_vary_where_a_page_says_so() -> None:
 def test_a_block_that_says_nothing_about_itself_is_found() -> None:
     page = "# A\n\n```yaml\na: 1\n```\n\n<!-- not run: an example -->\n```yaml\na: 1\n```\n"
     assert unmarked(blocks_of(page)) == ["line 3: say what this block is (tests/docs.py)"]
-    assert stray_commands("    madrpc up\n\n```console\n$ madrpc up\n```\n") == ["madrpc up"]
+    assert stray_commands("Do:\n\n    madrpc up\n\n```console\n$ madrpc up\n```\n") == ["madrpc up"]
 
 
 def test_a_terminal_is_read_command_by_command() -> None:
