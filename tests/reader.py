@@ -55,6 +55,7 @@ class Reader:
         env = environment(
             PATH=f"{programs}:{os.environ['PATH']}",
             PYTHONUNBUFFERED="1",
+            MADRPC_POOL_SIZE="2",  # as many as show what a page shows
             npm_config_prefer_offline="true",
         )
         self._shell = subprocess.Popen(
