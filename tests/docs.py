@@ -39,7 +39,7 @@ _FILE_LINE = re.compile(r"(?://|#) ([\w./-]+\.\w+)\n")
 #: What Markdown shows as code without a fence, but for lines that go on with a list.
 _STRAY = re.compile(r"(?<=\n\n) {4,}(?![ *+-]|\d+\.)[^\n]*")
 
-_UNIT = r"(?:ms|us|s|min|h|d|%|[kMG]i?B|calls/s|calls a second)"
+_UNIT = r"(?:ms|us|s|min|h|d|%|[kMG]i?B|/s|calls/s|calls a second)"
 _VARIES = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*Z?"), "TIME"),
     (re.compile(rf"(?<![\w.])[\d.,]+ ?{_UNIT}(?![\w/])"), "N"),

@@ -35,7 +35,8 @@ _BIND = re.compile(r" (?:-b|--bind)[ =]")
 #: Where the page expects a server that is told nothing else.
 _DEFAULT_BIND = "127.0.0.1:8080"
 _PORT = re.compile(r"(127\.0\.0\.1|0\.0\.0\.0|localhost):(\d{4,5})")
-_END = "\x1e"
+#: What the shell writes after each command, with its exit status.
+_END = re.compile(rb"\x1e(\d+)\x1e\n")
 
 
 class Reader:
@@ -170,20 +171,20 @@ class Reader:
         """Let the shell run a text; return what is printed, and the exit status."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
-        end = r"printf '\036%d\036\n' $?"
-        self._shell.stdin.write(f"{{ {text}\n}} </dev/null\n{end}\n".encode())
+        say_end = r"printf '\036%d\036\n' $?"
+        self._shell.stdin.write(f"{{ {text}\n}} </dev/null\n{say_end}\n".encode())
         self._shell.stdin.flush()
         printed = b""
         give_up = time.monotonic() + COMMAND_TIMEOUT_S
-        while not printed.endswith(b"\x1e\n"):
+        while (end_mark := _END.search(printed)) is None:
             ready, _, _ = select.select([self._shell.stdout], [], [], 1)
             assert time.monotonic() < give_up, f"{text}\nruns for too long:\n{printed.decode()}"
             if ready:
                 piece = os.read(self._shell.stdout.fileno(), 65536)
                 assert piece, f"{text}\nended the shell:\n{printed.decode()}"
                 printed += piece
-        output, status, _ = printed.decode().rsplit(_END, 2)
-        return self._with_names(output), int(status)
+        output = printed[: end_mark.start()].decode()
+        return self._with_names(output), int(end_mark[1])
 
     # -------------------------------------------------------------- output
 

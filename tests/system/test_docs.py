@@ -85,6 +85,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
         ("8\n", "8\n", True),
         ("8\n", "9\n", False),
         ("took 12.5 ms\n", "took 1 s\n", True),
+        ("at 12.5/s\n", "at 1,000/s\n", True),
         ("a   b\n", "a b\n\n", True),
         ("...\nlast\n", "first\nsecond\nlast\n", True),
         ("first\n...\n", "first\n", True),
