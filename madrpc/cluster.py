@@ -18,6 +18,8 @@ __all__ = ["LocalCluster"]
 
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 35.0
+#: How the command line ends what it says of a wrong option.
+_USAGE_HINT = "--help' tells what there is"
 
 
 class LocalCluster:
@@ -212,9 +214,9 @@ class Server:
     def _failure(self, status: int) -> MadrpcError:
         time.sleep(0.05)
         text = "".join(self._errors).strip()
-        if text.startswith("usage:"):
-            return InvalidArguments(text.rpartition("error: ")[2])
         text = text.removeprefix("madrpc: ").removeprefix("ScriptError: ")
+        if text.endswith(_USAGE_HINT):
+            return InvalidArguments(text.rpartition("\n")[0])
         kind = ScriptError if status == ScriptError.exit_code else InternalError
         return kind(text or f"the {self.command} exited with status {status} before it was ready")
 
