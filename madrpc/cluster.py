@@ -18,6 +18,8 @@ __all__ = ["LocalCluster"]
 
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 35.0
+#: How the command line ends what it says of a wrong option.
+_USAGE_HINT = "--help' tells what there is"
 
 
 class LocalCluster:
@@ -216,12 +218,13 @@ class Server:
     def _failure(self, status: int) -> MadrpcError:
         time.sleep(0.05)
         text = "".join(self._errors).strip()
-        if text.startswith("usage:"):
-            return InvalidArguments(text.rpartition("error: ")[2])
         _, found, message = text.partition(f"madrpc: {ScriptError.__name__}: ")
         if found:
             return ScriptError(message)
         text = text.removeprefix("madrpc: ")
+        if text.endswith(_USAGE_HINT):
+            return InvalidArguments(text.rpartition("
+")[0])
         kind = InvalidArguments if status == InvalidArguments.exit_code else InternalError
         return kind(text or f"the {self.command} exited with status {status} before it was ready")
 

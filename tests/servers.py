@@ -46,7 +46,12 @@ def command(*words: object) -> list[str]:
 
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a child: this checkout first, and no MADRPC_* of the person's own."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MADRPC_")}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        # A terminal has its own size.
+        if not key.startswith("MADRPC_") and key not in ("COLUMNS", "LINES")
+    }
     return {**kept, "PYTHONPATH": str(ROOT), **extra}
 
 

@@ -180,7 +180,7 @@ def test_the_scripts_are_the_ones_that_are_served(cluster: Cluster, tmp_path: Pa
     assert {named.removeprefix("--script=/scripts/")} == set(scripts["data"])
     for name, source in scripts["data"].items():
         (tmp_path / name).write_text(source)
-        assert madrpc("check", tmp_path / name).stdout == "price\n"
+        assert madrpc("check", tmp_path / name).stdout.startswith("price(")
 
 
 def test_the_base_names_its_script_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,8 +95,8 @@ def test_a_call_stopped_at_its_deadline_was_with_its_worker(direct: Client) -> N
     with pytest.raises(TimeoutError) as caught:
         direct.call("spin", {"ms": 60_000}, timeout=0.3, receipt=True)
     receipt = caught.value.receipt  # type: ignore[attr-defined]
+    # The node stops the call, or the worker a moment before it; only a worker can tell the heap.
     assert receipt.run_ms > 100
-    assert receipt.heap_bytes is None
 
 
 def test_a_node_that_dies_is_an_attempt_and_a_worker_that_dies_is_not(servers: Servers) -> None:
@@ -242,9 +242,9 @@ def test_call_tells_its_time_on_stderr(live: Live) -> None:
 
 def test_map_adds_the_times_up(live: Live) -> None:
     words = ("map", live.orchestrator.address, "spin", "--arg", "ms", "--time", "-q")
-    done = madrpc(*words, "--keep-going", input="1\n2\n3\n")
-    assert (done.returncode, done.stdout) == (0, "1\n2\n3\n")
+    done = madrpc(*words, "--keep-going", input="10\n20\n30\n")
+    assert (done.returncode, done.stdout) == (0, "10\n20\n30\n")
     form = r"time 3 calls, run ([\d.]+) ms, queue [\d.]+ ms, wire [\d.]+ ms; (\S+) 3\n"
     found = re.fullmatch(form, done.stderr)
     assert found is not None
-    assert (float(found[1]) > 5, found[2]) == (True, live.node.address)
+    assert (float(found[1]) > 50, found[2]) == (True, live.node.address)
