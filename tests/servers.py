@@ -40,8 +40,8 @@ def madrpc(*words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "madrpc", *map(str, words)]
+def command(*words: object, program: str = "madrpc") -> list[str]:
+    return [sys.executable, "-m", program, *map(str, words)]
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -87,11 +87,17 @@ def _is_worker(process: psutil.Process) -> bool:
 class RunningServer:
     """A server command that has said where it listens."""
 
-    def __init__(self, *words: object, log: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *words: object,
+        log: Path,
+        env: dict[str, str] | None = None,
+        program: str = "madrpc",
+    ) -> None:
         self.log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                command(*words),
+                command(*words, program=program),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,

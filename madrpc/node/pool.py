@@ -212,7 +212,7 @@ class WorkerPool:
         if isinstance(action, Drop):
             worker.link.drop(action.job)
         elif isinstance(action, Retire):
-            # It leaves by itself when its socket ends.
+            # It leaves by itself when its socket ends, or the table has it killed.
             worker.kill_reason = "retired"
             worker.link.close("retired")
         else:
@@ -318,6 +318,7 @@ class WorkerPool:
         """A worker has loaded the scripts, or says why it could not."""
         error, result = unpack_response_tail(tail)
         if error is not None:
+            self.table.condemn([worker.slot])
             self._boot_failed(from_wire(error))
             return
         if "zygote" in result:
