@@ -28,7 +28,7 @@ from gevent.event import AsyncResult, Event
 from madrpc.address import parse_address
 from madrpc.config import CONNECT_TIMEOUT_S, INFO_TIMEOUT_S, MAX_FRAME_CEILING
 from madrpc.credentials import Credentials
-from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, from_wire
+from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, Unauthenticated, from_wire
 from madrpc.links.caller import CallerLink
 from madrpc.policy.balancer import NodeRecord
 from madrpc.policy.health import HealthCheck
@@ -216,6 +216,8 @@ class Upstream:
         self._is_stale = False
         try:
             info = self.ask("_info", INFO_TIMEOUT_S)
+        except Unauthenticated as error:
+            return error.message
         except MadrpcError as error:
             return f"does not answer: {error.message}"
         methods = info.get("methods")

@@ -93,6 +93,8 @@ def test_call_reads_a_file_and_standard_input(live, tmp_path: Path) -> None:  # 
         (["call"], 2, r"^madrpc: ADDR, METHOD missing\n'madrpc call --help' tells what"),
         (["call", NOWHERE, "add", "--timeut=5"], 2, "'--timeut'; did you mean '--timeout'?"),
         (["node", "--sandbox", "of"], 2, "'of' is none of auto, off, require; did you mean 'off'"),
+        (["call", "--timeut", "5", NOWHERE, "add"], 2, "'--timeut'; did you mean '--timeout'?"),
+        (["call", "http://localhost:1", "add"], 2, "is an HTTP address; write the HOST:PORT of"),
         (["check", "SCRIPT", "-x"], 2, r"no option is called '-x'"),
         ([], 2, "usage: madrpc"),
     ],
@@ -159,7 +161,7 @@ def test_methods_and_info(live) -> None:  # type: ignore[no-untyped-def]
     assert names == ["add", "echo", "fail", "spin"]
     text = madrpc("info", live.address).stdout
     assert text.startswith(f"orchestrator at {live.address}  madrpc ")
-    assert re.search(r"^node +127\.0\.0\.1:\d+  up  workers 2", text, re.M)
+    assert re.search(r"^127\.0\.0\.1:\d+ +up +2 +\d+ +\S+ +script\.js@[0-9a-f]{8}$", text, re.M)
     info = json.loads(madrpc("info", live.address, "--json").stdout)
     assert (info["role"], info["state"], len(info["nodes"])) == ("orchestrator", "up", 1)
 
