@@ -30,7 +30,6 @@ def states(client: Client) -> list[str]:
 def test_a_worker_that_does_not_leave_is_killed(node: RunningServer) -> None:
     """However many of them stay, the pool serves on, and none of them is left."""
     with Client(node.address, timeout=30) as client:
-
         poll_until(lambda: client.metrics()["workers"]["ready"] >= POOL_SIZE, "the pool is whole")
         answers = [client.submit("echo", {"n": n}) for n in range(2 * POOL_SIZE)]
         assert [answer.result()["n"] for answer in answers] == list(range(2 * POOL_SIZE))

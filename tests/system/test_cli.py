@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -237,12 +238,70 @@ def test_draining_gives_up_at_its_timeout(servers: Servers) -> None:
 
 
 def test_logs_can_be_json(servers: Servers) -> None:
-    node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 1, "--log-format", "json")
+    """Every line, whoever wrote it."""
+    loud = servers.script(
+        """madrpc.register("say", ({text}) => { console.warn(text); return 1; });"""
+    )
+    node = servers.node("-s", loud, "--pool-size", 1, "--log-format", "json")
     orchestrator = servers.orchestrator(node, words=("--log-format", "json"))
+    text = "two\nlines, \u2028\u0085\x1b \u00e9 \U0001f600" + "x" * 1000
+    with Client(node.address) as client:
+        assert client.call("say", {"text": text}) == 1
     assert orchestrator.stop() == 0
+    assert node.stop() == 0
     lines = [json.loads(line) for line in orchestrator.stderr().splitlines()]
     assert lines[0]["event"] == f"node {node.address} is up"
-    assert {"ts", "level", "logger"} <= lines[0].keys()
+    said = [json.loads(line) for line in node.stderr().splitlines()]
+    assert all({"ts", "level", "logger", "event"} <= line.keys() for line in lines + said)
+    assert any(text in line["event"] and line["level"] == "warning" for line in said)
+
+
+UNRULY = """
+import logging, os, sys, threading, warnings
+import gevent
+from madrpc.cli.logs import configure_logging
+
+def fail():
+    raise ValueError("not\\nnow")
+
+configure_logging("info", "json")
+log = logging.getLogger("test")
+log.info("a half \\ud800, %s", "x" * 1_000_000)
+try:
+    fail()
+except ValueError:
+    log.exception("failed")
+warnings.warn("careful")
+gevent.spawn(fail).join()
+threading.Thread(target=fail).start()
+os.write(2, b"bytes \\xff of a library\\n")
+os.system("echo a child >&2")
+sys.stderr.write("no line end")
+fail()
+"""
+
+
+def test_what_others_write_to_stderr_is_json_too() -> None:
+    """The interpreter, gevent's hub, threads, warnings, C code, child processes, last words."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNRULY], capture_output=True, env=environment(), timeout=60
+    )
+    lines = [json.loads(line) for line in done.stderr.decode("ascii").splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z", line["ts"]) for line in lines)
+    events = [line["event"] for line in lines]
+    assert "a half \ud800, " + "x" * 1_000_000 in events
+    assert "careful" in next(e["event"] for e in lines if e["logger"] == "py.warnings")
+    assert "ValueError: not\nnow" in next(e["exception"] for e in lines if e["event"] == "failed")
+    assert {"bytes \\xff of a library", "a child"} <= set(events)
+    assert events.count("ValueError: not") == 3
+    assert any("no line end" in event for event in events[-8:])
+
+
+def test_a_script_error_at_start_is_json_too(servers: Servers) -> None:
+    done = madrpc("node", "-s", servers.script("1 +;"), "--log-format", "json")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 2
+    assert any("SyntaxError" in line["event"] for line in lines)
 
 
 def test_up_runs_everything_until_ctrl_c(servers: Servers) -> None:
