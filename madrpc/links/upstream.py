@@ -33,7 +33,8 @@ from madrpc.links.caller import CallerLink
 from madrpc.policy.balancer import NodeRecord
 from madrpc.policy.health import HealthCheck
 from madrpc.policy.timing import Backoff
-from madrpc.protocol.messages import Response, request_tail, unpack_response_tail
+from madrpc.protocol.frames import check_size
+from madrpc.protocol.messages import REQUEST_HEAD, Response, request_tail, unpack_response_tail
 from madrpc.tcp import tune
 
 __all__ = ["Upstream", "UpstreamOwner"]
@@ -145,13 +146,16 @@ class Upstream:
         """Call a built-in of the server and wait for its result.
 
         Raises:
-            MadrpcError: the server's error, ConnectionFailed or CallTimeout.
+            MadrpcError: the server's error, ConnectionFailed, CallTimeout or PayloadTooLarge.
         """
         link = self.link
         if link is None:
             raise ConnectionFailed(f"{self.record.address} is not connected")
+        tail = request_tail(method, args)
+        # The server would end the connection over it, and with that the calls of everybody.
+        check_size(len(tail) + REQUEST_HEAD, self.max_request)
         question = _Question()
-        id = link.call(question, int(timeout_s * 1000), request_tail(method, args))
+        id = link.call(question, int(timeout_s * 1000), tail)
         try:
             response = question.answer.get(timeout=timeout_s)
         except gevent.Timeout:

@@ -364,7 +364,7 @@ class WorkerPool:
         # A script that fails in the first worker fails in all; what dies without saying why may
         # be bad luck, so it gets as many chances as there are workers.
         known = isinstance(error, ScriptError) or self.restarts.failures >= self.config.size
-        if not self._first_boot.ready() and known:
+        if not self._first_boot.ready() and (known or self._stopping):
             self._first_boot.set_exception(error)
         elif self._first_boot.ready() and not self._stopping:
             log.error("a worker failed to start: %s", error.message)
