@@ -224,6 +224,10 @@ class Upstream:
             return error.message
         except MadrpcError as error:
             return f"does not answer: {error.message}"
+        return self.take(info)
+
+    def take(self, info: dict[str, Any]) -> str | None:
+        """Note what the server says it is; return what is wrong with that, if anything is."""
         methods = info.get("methods")
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
             return "its _info has no list of methods; is it a madrpc server?"

@@ -145,7 +145,7 @@ class Rollout:
             while upstream is not None and upstream.link and self._running(address) != answer["id"]:
                 if _now() > give_up:
                     return
-                upstream.hurry()
+                self._nodes.refresh(_LEARN_S)
                 gevent.sleep(_POLL_S)
 
     def _running(self, address: str) -> str:

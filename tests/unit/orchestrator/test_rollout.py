@@ -24,7 +24,7 @@ class StubUpstream:
         self.record = NodeRecord(address)
         self.record.state = NodeState.UP
         self.link = object()
-        self.info = {"release": {"id": "r1"}}
+        self.info: dict[str, Any] = {"release": {"id": "r0"}}
         self.asked: list[Any] = []
         self.on: dict[Any, Any] = {}
 
@@ -35,8 +35,6 @@ class StubUpstream:
             self.on[step]()
         return ANSWER
 
-    def hurry(self) -> None: ...
-
 
 class StubNodes:
     def __init__(self, *upstreams: StubUpstream) -> None:
@@ -44,6 +42,10 @@ class StubNodes:
 
     def find(self, address: str) -> Any:
         return next((up for up in self.upstreams.values() if up.record.address == address), None)
+
+    def refresh(self, timeout_s: float) -> None:
+        for upstream in self.upstreams.values():
+            upstream.info = {"release": {"id": ANSWER["id"]}}
 
     def lose(self, upstream: StubUpstream) -> None:
         del self.upstreams[upstream.record]
