@@ -167,6 +167,18 @@ def test_methods_and_info(live) -> None:  # type: ignore[no-untyped-def]
     assert (info["role"], info["state"], len(info["nodes"])) == ("orchestrator", "up", 1)
 
 
+@pytest.mark.parametrize(
+    ("where", "status", "said"),
+    [(">&-", 0, ""), (">/dev/full", 1, "madrpc: no space left on device\n"), (">&- 2>&-", 0, "")],
+)
+def test_output_that_cannot_be_written(live, where, status, said) -> None:  # type: ignore[no-untyped-def]
+    line = " ".join(command("call", live.address, "add", "a=1", "b=2", where))
+    done = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", said)
+
+
 def test_help_names_defaults_and_variables() -> None:
     for name in ("node", "orchestrator", "orch", "up", "call", "check", "run", "info", "methods"):
         done = madrpc(name, "--help")
@@ -320,9 +332,13 @@ def test_up_runs_everything_until_ctrl_c(servers: Servers) -> None:
         with Client(address) as client:
             assert client.call("add", {"a": 1, "b": 2}) == {"result": 3}
             ports = [int(node["address"].rpartition(":")[2]) for node in client.info()["nodes"]]
+            running = [client.submit("spin", {"ms": 600}) for _ in range(4)]
+            poll_until(lambda: client.metrics()["in_flight"] == 4, "calls are in flight")
+            up.send_signal(signal.SIGINT)
+            assert [call.result() for call in running] == [None] * 4
         assert len(ports) == 2
-        up.send_signal(signal.SIGINT)
         assert up.wait(20) == 130
+    assert (servers.folder / "up.log").read_text() == ""
     for port in ports:
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", port), timeout=1)
