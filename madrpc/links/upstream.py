@@ -166,6 +166,22 @@ class Upstream:
             raise from_wire(error)
         return result if isinstance(result, dict) else {}
 
+    def take(self, info: dict[str, Any]) -> str | None:
+        """Note what the server says it is; return what is wrong with that, if anything is."""
+        methods = info.get("methods")
+        if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+            return "its _info has no list of methods; is it a madrpc server?"
+        limits = info.get("limits")
+        limit = limits.get("max_frame") if isinstance(limits, dict) else None
+        self.max_request = limit if type(limit) is int else self._max_frame
+        self.info = info
+        self.learned_at = time.monotonic()
+        self._backoff.reset()
+        self._owner.node_up(self, info)
+        if not self.first_try.ready():
+            self.first_try.set(True)
+        return None
+
     # ----------------------------------------------------------- private
 
     def _run(self) -> None:
@@ -225,22 +241,6 @@ class Upstream:
         except MadrpcError as error:
             return f"does not answer: {error.message}"
         return self.take(info)
-
-    def take(self, info: dict[str, Any]) -> str | None:
-        """Note what the server says it is; return what is wrong with that, if anything is."""
-        methods = info.get("methods")
-        if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
-            return "its _info has no list of methods; is it a madrpc server?"
-        limits = info.get("limits")
-        limit = limits.get("max_frame") if isinstance(limits, dict) else None
-        self.max_request = limit if type(limit) is int else self._max_frame
-        self.info = info
-        self.learned_at = time.monotonic()
-        self._backoff.reset()
-        self._owner.node_up(self, info)
-        if not self.first_try.ready():
-            self.first_try.set(True)
-        return None
 
     def _probe(self) -> str | None:
         """Send the next health probe; return a reason to give the connection up, if there is."""
