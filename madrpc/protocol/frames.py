@@ -39,6 +39,8 @@ def check_size(size: int, limit: int) -> None:
 #: How a TLS connection begins, read as the length of a frame: a handshake record of version 3.1 to
 #: 3.4, 352 MiB.
 _TLS_HELLO = range(0x160301, 0x160305)
+#: How requests and answers of HTTP begin.
+_HTTP = frozenset((b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"DELE", b"PATC", b"HTTP"))
 
 
 class FrameDecoder:
@@ -144,6 +146,12 @@ class FrameDecoder:
             self.error = ProtocolError(
                 "the other side speaks TLS and this one does not; give this one --tls-cert and "
                 "--tls-key, or leave the --tls options out there"
+            )
+        elif FRAME_HEAD.pack(length) in _HTTP:
+            self.error = ProtocolError(
+                "the other side speaks HTTP and this one madrpc's own protocol, which servers have "
+                "on a port of its own: --bind names it, --http the other",
+                {"speaks": "http"},
             )
         else:
             self.error = PayloadTooLarge(
