@@ -7,6 +7,7 @@ from typing import NamedTuple
 __all__ = ["Address", "AddressError", "NodeSource", "parse_address", "parse_node_source"]
 
 _SCHEMES = ("madrpc://", "tcp://")
+_HTTP = ("http://", "https://")
 
 
 class AddressError(ValueError):
@@ -41,9 +42,12 @@ def parse_address(
     rest = text.strip()
     for scheme in _SCHEMES:
         rest = rest.removeprefix(scheme)
+    if rest.startswith(_HTTP):
+        raise AddressError(
+            f"{text!r} is an HTTP address; write the HOST:PORT of the server's other port, the one "
+            "that it says it is ready on"
+        )
     rest = rest.rstrip("/")
-    if "://" in rest:
-        raise AddressError(f"{text!r} is not an address: write HOST:PORT, and no URL")
     if rest.startswith("["):
         host, bracket, tail = rest[1:].partition("]")
         if not bracket or (tail and not tail.startswith(":")):

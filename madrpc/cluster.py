@@ -122,10 +122,12 @@ class LocalCluster:
 
     def close(self) -> None:
         """Stop every server, letting accepted calls finish, and wait until all are gone."""
-        for server in reversed(self._servers):
-            server.terminate()
-        for server in self._servers:
-            server.wait(_STOP_TIMEOUT_S)
+        # The orchestrator first: while it has calls, it needs the nodes.
+        for servers in (self._servers[-1:], self._servers[:-1]):
+            for server in servers:
+                server.terminate()
+            for server in servers:
+                server.wait(_STOP_TIMEOUT_S)
 
 
 def _log_flags(level: str) -> list[str]:

@@ -40,8 +40,8 @@ def madrpc(*words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "madrpc", *map(str, words)]
+def command(*words: object, program: str = "madrpc") -> list[str]:
+    return [sys.executable, "-m", program, *map(str, words)]
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -99,6 +99,7 @@ class RunningServer:
     """A server command that has said where it listens.
 
     Args:
+        program: the module that the command belongs to.
         launcher: a program that is run with the command as its arguments, and becomes it.
         pass_fds: descriptors that the launcher inherits.
     """
@@ -110,11 +111,12 @@ class RunningServer:
         env: dict[str, str] | None = None,
         launcher: Sequence[str] = (),
         pass_fds: Sequence[int] = (),
+        program: str = "madrpc",
     ) -> None:
         self.log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*launcher, *command(*words)],
+                [*launcher, *command(*words, program=program)],
                 pass_fds=pass_fds,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

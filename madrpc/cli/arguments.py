@@ -52,8 +52,13 @@ def _refuse_constant(name: str) -> Any:
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArguments(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InvalidArguments(f"cannot read {path}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidArguments(
+            f"cannot read {path}: it is not UTF-8 text (byte {error.start})"
+        ) from error
 
 
 def _object(text: str, where: str) -> dict[str, Any]:

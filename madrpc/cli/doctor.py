@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import resource
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -26,10 +29,13 @@ __all__ = ["run_doctor"]
 EXIT_UNFIT = 2
 _WORKER_BYTES = 40 * 2**20
 _FEW_FILES = 4096
+_ORCHESTRATOR_PORT = 8080
+_PACKAGES = ("gevent", "msgpack")
 _EXTRAS = (
     ("textual", "top", "the full screen of 'madrpc top'"),
     ("tqdm", "progress", "progress bars of map"),
     ("cryptography", "tls", "'madrpc tls init'"),
+    ("distributed", "dask", "a service on the hosts of a Dask cluster"),
 )
 
 
@@ -56,13 +62,20 @@ def run_doctor(options: argparse.Namespace) -> int:
 
 
 def _versions() -> Iterator[Finding]:
-    text = f"madrpc {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    yield Finding("ok" if sys.version_info >= (3, 11) else "fail", "versions", text)
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    text = f"madrpc {__version__}, Python {platform.python_version()}, {packages}"
+    old = sys.version_info < (3, 11)
+    yield Finding(
+        "fail" if old else "ok", "versions", text + "; install Python 3.11 or newer" * old
+    )
+    yield Finding("ok", "system", platform.platform())
 
 
 def _processors() -> Iterator[Finding]:
     quota = cgroup_quota()
-    text = f"{usable_cpus()} usable, so a node starts {default_pool_size()} workers"
+    there, usable = os.cpu_count() or 1, usable_cpus()
+    text = f"{usable} usable" + (f" of {there}" if usable != there else "")
+    text += f", so a node starts {default_pool_size()} workers"
     if quota is not None:
         text += f"; the control group allows {quota:g}"
     yield Finding("ok", "cpu", text)
@@ -75,7 +88,8 @@ def _memory() -> Iterator[Finding]:
     yield Finding(
         state, "memory",
         f"{free / 2**30:.1f} GiB free; {default_pool_size()} workers take about "
-        f"{need / 2**20:.0f} MiB before their scripts",
+        f"{need / 2**20:.0f} MiB before their scripts"
+        + ("" if state == "ok" else "; start fewer with --pool-size"),
     )  # fmt: skip
 
 
@@ -137,13 +151,29 @@ def _files() -> Iterator[Finding]:
     yield Finding(state, "files", text + ("" if state == "ok" else "; raise 'ulimit -n'"))
 
 
+def _port() -> Iterator[Finding]:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("", _ORCHESTRATOR_PORT))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            yield Finding(
+                "warn", "port",
+                f"{_ORCHESTRATOR_PORT}, an orchestrator's own, cannot be taken: {reason}; choose "
+                "another with 'madrpc orchestrator -b HOST:PORT'",
+            )  # fmt: skip
+        else:
+            yield Finding("ok", "port", f"{_ORCHESTRATOR_PORT}, an orchestrator's own, is free")
+
+
 def _extras() -> Iterator[Finding]:
     for module, extra, purpose in _EXTRAS:
         if importlib.util.find_spec(module) is not None:
             yield Finding("ok", "extra", f"{extra}: {purpose}")
         else:
-            yield Finding("ok", "extra", f"{extra} is not installed ({purpose}); "
+            yield Finding("ok", "extra", f"without {extra} there is not: {purpose}; "
                           f"pip install 'madrpc[{extra}]'")  # fmt: skip
 
 
-_CHECKS = (_versions, _processors, _memory, _engine, _v8, _sandbox, _files, _extras)
+_CHECKS = (_versions, _processors, _memory, _engine, _v8, _sandbox, _files, _port, _extras)

@@ -22,8 +22,11 @@ _USAGE_HINT = "'madrpc --help' lists the commands"
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; return the exit status."""
+    _open_what_is_closed()
     try:
-        return _run(argv)
+        status = _run(argv)
+        sys.stdout.flush()
+        return status
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a mistake
         return int(stop.code or 0)
     except KeyboardInterrupt:
@@ -31,8 +34,28 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of stdout has left; nobody wants the rest, and Python's own flush at exit
         # must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:
+        if not {"-v", "--verbose"}.isdisjoint(argv):
+            raise
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"madrpc: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return 1
+
+
+def _open_what_is_closed() -> None:
+    """Write to nowhere where whoever started this command closed a standard stream."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _drop_output() -> None:
+    """Lose what is still to be written: Python would try once more at exit, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:

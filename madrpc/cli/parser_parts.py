@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import sys
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from madrpc.cli.options import add_option, address, positive_float
@@ -29,13 +31,20 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what a wrong word may have been meant to be, in one line."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        found, unknown = super().parse_known_args(args, namespace)
-        flags = [word for word in unknown if word.startswith("-")]
-        if flags:
-            word = flags[0].partition("=")[0]
-            known = list(self._option_string_actions)
-            self.error(f"no option is called {word!r}{did_you_mean(word, known)}")
+        # Looked for first: the value of a mistyped option would be taken for something else.
+        words = list(sys.argv[1:] if args is None else args)
+        options = words[: words.index("--")] if "--" in words else words
+        self._refuse_unknown(word for word in options if word.startswith("--"))
+        found, unknown = super().parse_known_args(words, namespace)
+        self._refuse_unknown(word for word in unknown if word.startswith("-"))
         return found, unknown
+
+    def _refuse_unknown(self, flags: Iterable[str]) -> None:
+        known = list(self._option_string_actions)
+        for flag in flags:
+            word = flag.partition("=")[0]
+            if word not in known:
+                self.error(f"no option is called {word!r}{did_you_mean(word, known)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

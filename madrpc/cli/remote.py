@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from typing import Any
 
 from madrpc.cli.arguments import parse_arguments
+from madrpc.cli.info import info_lines
 from madrpc.cli.methods import print_methods
 from madrpc.cli.options import security_of
 from madrpc.client.client import Client
@@ -64,7 +66,8 @@ def run_info(options: argparse.Namespace) -> int:
     if options.json:
         print_json(info)
     else:
-        print("\n".join(_info_lines(info)))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print("\n".join(info_lines(info, width)))
     return 0
 
 
@@ -88,29 +91,3 @@ def client_of(options: argparse.Namespace) -> Client:
         tls_cert=tls.cert,
         tls_key=tls.key,
     )
-
-
-def _info_lines(info: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{info['role']} at {info['address']}  madrpc {info['version']}  {info['state']}  "
-        f"up {_duration(info['uptime_s'])}",
-        f"workers  {info['workers']}",
-    ]
-    for script in info.get("scripts", []):
-        lines.append(f"script   {script['name']}  {script['sha256'][:12]}")
-    for node in info.get("nodes", []):
-        reason = f"  {node['error']}" if node["error"] else ""
-        lines.append(
-            f"node     {node['address']}  {node['state']}{reason}  workers {node['workers']}  "
-            f"calls {node['calls']}"
-        )
-    lines.append(f"methods  {', '.join(info['methods']) or 'none'}")
-    return lines
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{seconds:.1f}s"

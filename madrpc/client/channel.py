@@ -57,7 +57,8 @@ class Channel:
             self.close()
             if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
                 raise refused(error) from error
-            raise self._session.loss((error.strerror or str(error)).lower()) from error
+            reason = error.strerror.lower() if error.strerror else str(error)
+            raise self._session.loss(reason) from error
         except BaseException:
             self._abandon(id)
             raise

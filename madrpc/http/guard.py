@@ -30,6 +30,10 @@ _LINGER_BYTES = 1024 * 1024
 _MOST_HEADER_BYTES = 32 * 1024
 _MOST_HEADERS = 100
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+#: How madrpc's own frames and TLS begin; a peer of that kind would wait for ever for the end of
+#: its first line.
+_NO_TEXT = (b"\0", b"\x16")
+_NOT_HTTP = "\0"
 _REASONS = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 408: "Request Timeout", 411: "Length Required",
@@ -98,11 +102,15 @@ class StrictHandler(WSGIHandler):  # type: ignore[misc]
     def read_requestline(self) -> Any:
         """The first line; none from a connection that was idle for too long."""
         with gevent.Timeout(_IDLE_S, False):
+            if self.rfile.peek(1)[:1] in _NO_TEXT:
+                return _NOT_HTTP
             return super().read_requestline()
         return ""
 
     def read_request(self, raw_requestline: str) -> Any:
         """The headers, against the clock."""
+        if raw_requestline == _NOT_HTTP:
+            raise Refused(400, "HTTP/1.1 is spoken here; madrpc's own protocol is on the main port")
         with gevent.Timeout(_HEADER_S, Refused(408, "the headers took too long")):
             read = super().read_request(raw_requestline)
         if self.request_version not in ("HTTP/1.0", "HTTP/1.1"):

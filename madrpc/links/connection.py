@@ -61,6 +61,10 @@ _UNREAD_FRAMES = 8
 _UNREAD_BYTES = 16 * 1024 * 1024
 _BEGUN = b"\0"
 _LONGEST_BEGUN = 2**24 - 1
+_NOT_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
+    b"this port speaks madrpc's own protocol; HTTP is on the port given with --http\n"
+)
 _CANCELLED = error_tail(Cancelled("the caller cancelled the call"))
 
 
@@ -316,6 +320,11 @@ class Connection:
 
     def _protocol_failure(self, error: MadrpcError) -> None:
         log.info("closing %s: %s", self.peer, error.message)
+        if error.data.get("speaks") == "http":
+            self._session.give_up()
+            self._stream.write(_NOT_HTTP)
+            self._stream.close_when_sent(error.message, linger=True)
+            return
         # No id could be read, so the answer goes to id 0.
         self.refuse(error)
 

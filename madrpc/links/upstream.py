@@ -28,12 +28,13 @@ from gevent.event import AsyncResult, Event
 from madrpc.address import parse_address
 from madrpc.config import CONNECT_TIMEOUT_S, INFO_TIMEOUT_S, MAX_FRAME_CEILING
 from madrpc.credentials import Credentials
-from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, from_wire
+from madrpc.errors import CallTimeout, ConnectionFailed, MadrpcError, Unauthenticated, from_wire
 from madrpc.links.caller import CallerLink
 from madrpc.policy.balancer import NodeRecord
 from madrpc.policy.health import HealthCheck
 from madrpc.policy.timing import Backoff
-from madrpc.protocol.messages import Response, request_tail, unpack_response_tail
+from madrpc.protocol.frames import check_size
+from madrpc.protocol.messages import REQUEST_HEAD, Response, request_tail, unpack_response_tail
 from madrpc.tcp import tune
 
 __all__ = ["Upstream", "UpstreamOwner"]
@@ -145,13 +146,16 @@ class Upstream:
         """Call a built-in of the server and wait for its result.
 
         Raises:
-            MadrpcError: the server's error, ConnectionFailed or CallTimeout.
+            MadrpcError: the server's error, ConnectionFailed, CallTimeout or PayloadTooLarge.
         """
         link = self.link
         if link is None:
             raise ConnectionFailed(f"{self.record.address} is not connected")
+        tail = request_tail(method, args)
+        # The server would end the connection over it, and with that the calls of everybody.
+        check_size(len(tail) + REQUEST_HEAD, self.max_request)
         question = _Question()
-        id = link.call(question, int(timeout_s * 1000), request_tail(method, args))
+        id = link.call(question, int(timeout_s * 1000), tail)
         try:
             response = question.answer.get(timeout=timeout_s)
         except gevent.Timeout:
@@ -161,6 +165,22 @@ class Upstream:
         if error is not None:
             raise from_wire(error)
         return result if isinstance(result, dict) else {}
+
+    def take(self, info: dict[str, Any]) -> str | None:
+        """Note what the server says it is; return what is wrong with that, if anything is."""
+        methods = info.get("methods")
+        if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+            return "its _info has no list of methods; is it a madrpc server?"
+        limits = info.get("limits")
+        limit = limits.get("max_frame") if isinstance(limits, dict) else None
+        self.max_request = limit if type(limit) is int else self._max_frame
+        self.info = info
+        self.learned_at = time.monotonic()
+        self._backoff.reset()
+        self._owner.node_up(self, info)
+        if not self.first_try.ready():
+            self.first_try.set(True)
+        return None
 
     # ----------------------------------------------------------- private
 
@@ -216,21 +236,11 @@ class Upstream:
         self._is_stale = False
         try:
             info = self.ask("_info", INFO_TIMEOUT_S)
+        except Unauthenticated as error:
+            return error.message
         except MadrpcError as error:
             return f"does not answer: {error.message}"
-        methods = info.get("methods")
-        if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
-            return "its _info has no list of methods; is it a madrpc server?"
-        limits = info.get("limits")
-        limit = limits.get("max_frame") if isinstance(limits, dict) else None
-        self.max_request = limit if type(limit) is int else self._max_frame
-        self.info = info
-        self.learned_at = time.monotonic()
-        self._backoff.reset()
-        self._owner.node_up(self, info)
-        if not self.first_try.ready():
-            self.first_try.set(True)
-        return None
+        return self.take(info)
 
     def _probe(self) -> str | None:
         """Send the next health probe; return a reason to give the connection up, if there is."""

@@ -62,6 +62,9 @@ class Outside:
         self._registrars = {
             upstream: Registrar(upstream, advertise) for upstream in self._upstreams.values()
         }
+        #: What was logged of each orchestrator that is not reached, so that it is said once.
+        self._said: dict[Upstream, str] = {}
+        self._is_leaving = False
 
     def __repr__(self) -> str:
         return f"<Outside {self._balancer}>"
@@ -74,6 +77,7 @@ class Outside:
 
     def say_goodbye(self) -> None:
         """Tell every orchestrator that this node takes no more calls."""
+        self._is_leaving = True
         for registrar in self._registrars.values():
             registrar.stop()
         goodbyes = [gevent.spawn(registrar.goodbye) for registrar in self._registrars.values()]
@@ -81,6 +85,7 @@ class Outside:
 
     def stop(self) -> None:
         """Disconnect for good."""
+        self._is_leaving = True
         for registrar in self._registrars.values():
             registrar.stop()
         for upstream in self._upstreams.values():
@@ -112,6 +117,8 @@ class Outside:
 
     def node_up(self, upstream: Upstream, info: dict[str, Any]) -> None:
         """An orchestrator answered ``_info``."""
+        if self._said.pop(upstream, None) is not None:
+            log.info("orchestrator %s is reached", upstream.record.address)
         if info.get("state") == "draining":
             self._balancer.node_down(upstream.record, "is draining", NodeState.DRAINING)
         else:
@@ -131,6 +138,9 @@ class Outside:
     def node_down(self, upstream: Upstream, error: str) -> None:
         """An orchestrator cannot be reached."""
         self._balancer.node_down(upstream.record, error)
+        if error != self._said.get(upstream) and not self._is_leaving:
+            self._said[upstream] = error
+            log.warning("no connection to orchestrator %s: %s", upstream.record.address, error)
 
     def answered(self, call: _Call, response: Response) -> None:
         """A call has its answer."""

@@ -211,7 +211,7 @@ class WorkerPool:
         if isinstance(action, Drop):
             worker.link.drop(action.job)
         elif isinstance(action, Retire):
-            # It leaves by itself when its socket ends.
+            # It leaves by itself when its socket ends, or the table has it killed.
             worker.kill_reason = "retired"
             worker.link.close("retired")
         else:
@@ -317,6 +317,7 @@ class WorkerPool:
         """A worker has loaded the scripts, or says why it could not."""
         error, result = unpack_response_tail(tail)
         if error is not None:
+            self.table.condemn([worker.slot])
             self._boot_failed(from_wire(error))
             return
         if "zygote" in result:
@@ -362,7 +363,7 @@ class WorkerPool:
         # A script that fails in the first worker fails in all; what dies without saying why may
         # be bad luck, so it gets as many chances as there are workers.
         known = isinstance(error, ScriptError) or self.restarts.failures >= self.config.size
-        if not self._first_boot.ready() and known:
+        if not self._first_boot.ready() and (known or self._stopping):
             self._first_boot.set_exception(error)
         elif self._first_boot.ready() and not self._stopping:
             log.error("a worker failed to start: %s", error.message)

@@ -22,7 +22,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from madrpc.engine.interface import Script
-from madrpc.errors import InvalidRequest, MadrpcError
+from madrpc.errors import Draining, InvalidRequest, MadrpcError
 from madrpc.links.builtins import revision_of
 from madrpc.node.pool import WorkerPool
 
@@ -77,8 +77,15 @@ class Release:
         try:
             self.pool.start()
         except BaseException:
-            self.pool.stop()
+            self.stop()
             raise
+
+    def stop(self) -> None:
+        """Stop the workers and wait for their end, to which they come even if the wait does not.
+
+        The caller of an order may leave at any time, which ends the greenlet that carries it out.
+        """
+        gevent.spawn(self.pool.stop).join()
 
     def fill(self) -> None:
         """Wait until every worker is ready, or for a while."""
@@ -113,6 +120,8 @@ class Releases:
         self._timer: gevent.Greenlet[..., None] | None = None
         self._previous: Release | None = None
         self._retiring: list[WorkerPool] = []
+        self._loading: Release | None = None
+        self._is_stopped = False
         self.current = self._read("start")
 
     def __repr__(self) -> str:
@@ -134,8 +143,9 @@ class Releases:
 
     def start(self) -> None:
         """Load the scripts that the node was started with."""
-        self.current.start()
-        self._offered()
+        with self._changing:
+            self._load(self.current)
+            self._offered()
 
     def reload(self) -> None:
         """Load the script files anew.
@@ -145,7 +155,7 @@ class Releases:
         with self._changing:
             try:
                 release = self._read("reload")
-                release.start()
+                self._load(release)
             except MadrpcError as error:
                 log.error("not reloaded, the old scripts stay: %s", error.message)
                 return
@@ -161,12 +171,13 @@ class Releases:
         with self._changing:
             for known in (self.current, self._staged):
                 if known is not None and known.id == _id_of(scripts):
+                    if known is self._staged:
+                        self._keep(known)
                     return known
             self._discard()
             release = Release(scripts, self._new_pool(scripts), by)
-            release.start()
-            self._staged = release
-            self._timer = gevent.spawn_later(_STAGED_S, self._forgotten, release)
+            self._load(release)
+            self._keep(release)
             release.fill()
         return release
 
@@ -208,7 +219,10 @@ class Releases:
         return self.current
 
     def stop(self) -> None:
-        """Stop every worker now."""
+        """Stop every worker now, also of what is being loaded; nothing is loaded after this."""
+        self._is_stopped = True
+        if self._loading is not None:
+            self._loading.pool.stop()
         self._discard()
         for pool in self.pools:
             pool.stop()
@@ -218,6 +232,30 @@ class Releases:
     def _read(self, by: str) -> Release:
         scripts = [Script.read(path) for path in self._paths]
         return Release(scripts, self._new_pool(scripts), by)
+
+    def _load(self, release: Release) -> None:
+        """Load a release's scripts, unless the node stops before they are.
+
+        Raises:
+            Draining: it did, and no worker is left.
+            ScriptError, InternalError: see ``Release.start``.
+        """
+        if self._is_stopped:
+            raise Draining("the node is shutting down")
+        self._loading = release
+        try:
+            release.start()
+        finally:
+            self._loading = None
+        if self._is_stopped:
+            release.stop()
+            raise Draining("the node is shutting down")
+
+    def _keep(self, release: Release) -> None:
+        """Hold a loaded release ready, for a while."""
+        self._unstage()
+        self._staged = release
+        self._timer = gevent.spawn_later(_STAGED_S, self._forgotten, release)
 
     def _serve(self, release: Release) -> None:
         old, self.current = self.current, release
@@ -245,12 +283,16 @@ class Releases:
         release = self._staged
         if release is not None:
             self._unstage()
-            release.pool.stop()
+            release.stop()
 
     def _forgotten(self, release: Release) -> None:
-        self._timer = None
-        log.info("%s was staged and nobody switched to it", release)
-        self.discard(release.id)
+        timer = self._timer
+        with self._changing:
+            # While this waited for its turn, it may have been wanted again, or switched to.
+            if self._staged is release and self._timer is timer:
+                log.info("%s was staged and nobody switched to it", release)
+                self._timer = None
+                self._discard()
 
 
 def _id_of(scripts: Sequence[Script]) -> str:

@@ -43,6 +43,9 @@ __all__ = ["Forwarder"]
 
 _now = time.monotonic
 _TICK_S = 0.02
+#: How long nodes have to say whether one of them has a function that none had.
+_ASK_S = 0.5
+_ASK_EVERY_S = 1.0
 
 
 class _Call:
@@ -118,6 +121,9 @@ class Forwarder:
         self._deadlines: DeadlineTable[_Call] = DeadlineTable()
         self._waiting: dict[_Call, None] = {}
         self._waits: DeadlineTable[_Call] = DeadlineTable()
+        #: Calls of names that no node was known to have; nodes are being asked about them.
+        self._unsure: list[_Call] = []
+        self._may_ask_at = 0.0
         self._ticker: gevent.Greenlet[..., None] | None = None
 
     def __repr__(self) -> str:
@@ -227,7 +233,8 @@ class Forwarder:
                 self._fail(call, error)
             return
         except MadrpcError as error:
-            self._fail(call, error)
+            if not isinstance(error, MethodNotFound) or not self._make_sure(call):
+                self._fail(call, error)
             return
         call.upstream = upstream
         call.node = record.address
@@ -248,6 +255,35 @@ class Forwarder:
         self._waiting[call] = None
         call.wait_tick = self._waits.add(call, call.wait_end)
         return True
+
+    def _make_sure(self, call: _Call) -> bool:
+        """Keep a call of an unknown name until the nodes have been asked: one may have new scripts.
+
+        They are asked about once a second at most, so that wrong names cost them little.
+        """
+        now = _now()
+        if call.wait_end is not None or not self.nodes.is_any_connected:
+            return False
+        if not self._unsure:
+            if now < self._may_ask_at:
+                return False
+            self._may_ask_at = now + _ASK_EVERY_S
+            gevent.spawn(self._ask_nodes)
+        self._unsure.append(call)
+        call.wait_end = now + RECONNECT_WAIT_S
+        self._waiting[call] = None
+        call.wait_tick = self._waits.add(call, call.wait_end)
+        return True
+
+    def _ask_nodes(self) -> None:
+        try:
+            self.nodes.refresh(_ASK_S)
+        finally:
+            unsure, self._unsure = self._unsure, []
+            for call in unsure:
+                if call in self._waiting:
+                    self._stop_waiting(call)
+                    self._dispatch(call)
 
     def _note_wait(self, call: _Call) -> None:
         """Add up how long a call has waited for a node."""

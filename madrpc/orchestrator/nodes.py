@@ -241,6 +241,20 @@ class Nodes:
 
     # --------------------------------------------------------- questions
 
+    @property
+    def is_any_connected(self) -> bool:
+        """Whether there is a node to ask."""
+        return any(up.link for up in self.upstreams.values())
+
+    def refresh(self, timeout_s: float) -> None:
+        """Learn now what connected nodes have, where that is not what is known of them."""
+        for address, info in self.ask_all("_info", timeout_s).items():
+            upstream = self.find(address)
+            if upstream is None or not upstream.link:
+                continue
+            if info.get("revision") != upstream.info.get("revision"):
+                upstream.take(info)
+
     def ask_all(
         self,
         method: str,

@@ -17,7 +17,13 @@ from typing import Any
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from madrpc.errors import MadrpcError, NoNodeAvailable, Overloaded
+from madrpc.errors import (
+    ConnectionFailed,
+    InvalidRequest,
+    MadrpcError,
+    NoNodeAvailable,
+    Overloaded,
+)
 from madrpc.links.upstream import Upstream
 from madrpc.orchestrator.nodes import Nodes
 from madrpc.policy.balancer import NodeState
@@ -63,6 +69,8 @@ class Rollout:
             Overloaded: another deployment is under way.
             MadrpcError: what a node answered; no node has changed.
         """
+        if "do" in args:
+            raise InvalidRequest("_deploy: do is for a node; an orchestrator takes all its steps")
         order = parse_order(args)
         if not self._busy.acquire(blocking=False):
             raise Overloaded("another deployment is under way; try again", {"retry_after_ms": 1000})
@@ -137,7 +145,7 @@ class Rollout:
             while upstream is not None and upstream.link and self._running(address) != answer["id"]:
                 if _now() > give_up:
                     return
-                upstream.hurry()
+                self._nodes.refresh(_LEARN_S)
                 gevent.sleep(_POLL_S)
 
     def _running(self, address: str) -> str:
@@ -164,7 +172,8 @@ class Rollout:
         }
         gevent.joinall(list(asked.values()))
         answers: Answers = {}
-        errors: dict[str, MadrpcError] = {}
+        gone = ConnectionFailed("it is no longer among the nodes")
+        errors: dict[str, MadrpcError] = {address: gone for address, up in found.items() if not up}
         for address, job in asked.items():
             if isinstance(job.value, MadrpcError):
                 errors[address] = job.value

@@ -42,7 +42,7 @@ class SlotState(Enum):
 
     STARTING leaves by ``slot_ready`` (to IDLE) or ``slot_lost``; IDLE by an assignment (to BUSY),
     by loss or by a kill; BUSY by the end of its call (to IDLE), by loss or by a kill (to DYING);
-    DYING only by ``slot_lost``.
+    DYING only by ``slot_lost``, which a kill brings about if the worker does not leave by itself.
     """
 
     STARTING = "starting"
@@ -128,7 +128,7 @@ class Job:
 class Slot:
     """One worker process as the table sees it."""
 
-    __slots__ = ("ahead", "calls", "id", "job", "parked", "state", "wakes", "worn")
+    __slots__ = ("ahead", "calls", "id", "job", "leave_by", "parked", "state", "wakes", "worn")
 
     def __init__(self, id: int) -> None:
         self.id = id
@@ -140,6 +140,8 @@ class Slot:
         self.wakes: deque[tuple[Job, Any]] = deque()
         self.calls = 0
         self.worn = False
+        #: Set once it is dying: when its process, if that still runs, is killed.
+        self.leave_by: float | None = None
 
     def __repr__(self) -> str:
         return f"<Slot {self.id} {self.state.value} job={self.job}, {len(self.parked)} parked>"

@@ -178,6 +178,7 @@ class JobTable(SlotTable):
                     self._unqueue(job)
                 job.cancelled = True
         actions += map(Reclaim, self.held_up(now))
+        actions += self.overstayed(now)
         return [*actions, *self._fill(now)]
 
     def reclaimed(self, slot: Slot, count: int, now: float) -> list[Action]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from madrpc.policy.job import Action, Retire, Slot, SlotState
+from madrpc.policy.job import Action, Kill, Retire, Slot, SlotState
 
-__all__ = ["MOST_PARKED", "SlotTable", "most_ahead"]
+__all__ = ["LEAVE_GRACE_S", "MOST_PARKED", "SlotTable", "most_ahead"]
 
 #: A worker with this many parked calls takes no new ones, only nested ones.
 MOST_PARKED = 64
@@ -16,6 +16,9 @@ _AHEAD_S = 0.003
 _MOST_AHEAD = 8
 #: When the job in front of them runs for longer than this, they are given to other workers.
 _TAKE_BACK_S = 0.005
+#: A worker that is to go is gone within this time, or killed; with the time that the next one takes
+#: to start, the pool is back at its full size within 2 s.
+LEAVE_GRACE_S = 1.0
 
 
 def most_ahead(slot: Slot, average_s: float) -> int:
@@ -97,6 +100,22 @@ class SlotTable:
             and slot.job is not None
             and now > slot.job.started + _TAKE_BACK_S
         ]
+
+    def overstayed(self, now: float) -> list[Action]:
+        """Kill the workers that were let go and are still there.
+
+        A worker leaves when its socket ends, but one whose engine spins never reads that.
+        """
+        actions: list[Action] = []
+        for slot in self.slots.values():
+            if slot.state is not SlotState.DYING:
+                continue
+            if slot.leave_by is not None and now > slot.leave_by:
+                actions.append(Kill(slot, f"it did not leave within {LEAVE_GRACE_S:g} s"))
+                slot.leave_by = None
+            if slot.leave_by is None:
+                slot.leave_by = now + LEAVE_GRACE_S
+        return actions
 
     def add_slot(self) -> Slot:
         """A worker process is being started."""

@@ -39,8 +39,8 @@ def check_size(size: int, limit: int) -> None:
 #: How a TLS connection begins, read as the length of a frame: a handshake record of version 3.1 to
 #: 3.4, 352 MiB.
 _TLS_HELLO = range(0x160301, 0x160305)
-#: How HTTP begins, read the same way: an answer, or one of the usual requests.
-_HTTP = {int.from_bytes(word, "big") for word in (b"HTTP", b"GET ", b"POST", b"HEAD", b"PUT ")}
+#: How requests and answers of HTTP begin.
+_HTTP = frozenset((b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"DELE", b"PATC", b"HTTP"))
 
 
 class FrameDecoder:
@@ -147,10 +147,11 @@ class FrameDecoder:
                 "the other side speaks TLS and this one does not; give this one --tls-cert and "
                 "--tls-key, or leave the --tls options out there"
             )
-        elif length in _HTTP:
+        elif FRAME_HEAD.pack(length) in _HTTP:
             self.error = ProtocolError(
-                "the other side speaks HTTP, which is for the port of --http alone; a server's "
-                "ready line names both of its ports"
+                "the other side speaks HTTP and this one madrpc's own protocol, which servers have "
+                "on a port of its own: --bind names it, --http the other",
+                {"speaks": "http"},
             )
         else:
             self.error = PayloadTooLarge(

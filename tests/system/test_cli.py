@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def test_call_reads_a_file_and_standard_input(live, tmp_path: Path) -> None:  # 
         (["call"], 2, r"^madrpc: ADDR, METHOD missing\n'madrpc call --help' tells what"),
         (["call", NOWHERE, "add", "--timeut=5"], 2, "'--timeut'; did you mean '--timeout'?"),
         (["node", "--sandbox", "of"], 2, "'of' is none of auto, off, require; did you mean 'off'"),
+        (["call", "--timeut", "5", NOWHERE, "add"], 2, "'--timeut'; did you mean '--timeout'?"),
+        (["call", "http://localhost:1", "add"], 2, "is an HTTP address; write the HOST:PORT of"),
         (["check", "SCRIPT", "-x"], 2, r"no option is called '-x'"),
         ([], 2, "usage: madrpc"),
     ],
@@ -160,11 +163,23 @@ def test_methods_and_info(live) -> None:  # type: ignore[no-untyped-def]
     assert names == ["add", "echo", "fail", "spin"]
     text = madrpc("info", live.address).stdout
     assert text.startswith(f"orchestrator at {live.address}  madrpc ")
-    assert re.search(r"^node +127\.0\.0\.1:\d+  up  workers 2", text, re.M)
+    assert re.search(r"^127\.0\.0\.1:\d+ +up +2 +\d+ +\S+ +script\.js@[0-9a-f]{8}$", text, re.M)
     info = json.loads(madrpc("info", live.address, "--json").stdout)
     assert (info["role"], info["state"], len(info["nodes"])) == ("orchestrator", "up", 1)
     health = madrpc("health", live.address)
     assert (health.returncode, health.stdout) == (0, "up\n")
+
+
+@pytest.mark.parametrize(
+    ("where", "status", "said"),
+    [(">&-", 0, ""), (">/dev/full", 1, "madrpc: no space left on device\n"), (">&- 2>&-", 0, "")],
+)
+def test_output_that_cannot_be_written(live, where, status, said) -> None:  # type: ignore[no-untyped-def]
+    line = " ".join(command("call", live.address, "add", "a=1", "b=2", where))
+    done = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", said)
 
 
 def test_help_names_defaults_and_variables() -> None:
@@ -241,12 +256,70 @@ def test_draining_gives_up_at_its_timeout(servers: Servers) -> None:
 
 
 def test_logs_can_be_json(servers: Servers) -> None:
-    node = servers.node("-s", servers.script(SCRIPT), "--pool-size", 1, "--log-format", "json")
+    """Every line, whoever wrote it."""
+    loud = servers.script(
+        """madrpc.register("say", ({text}) => { console.warn(text); return 1; });"""
+    )
+    node = servers.node("-s", loud, "--pool-size", 1, "--log-format", "json")
     orchestrator = servers.orchestrator(node, words=("--log-format", "json"))
+    text = "two\nlines, \u2028\u0085\x1b \u00e9 \U0001f600" + "x" * 1000
+    with Client(node.address) as client:
+        assert client.call("say", {"text": text}) == 1
     assert orchestrator.stop() == 0
+    assert node.stop() == 0
     lines = [json.loads(line) for line in orchestrator.stderr().splitlines()]
     assert lines[0]["event"] == f"node {node.address} is up"
-    assert {"ts", "level", "logger"} <= lines[0].keys()
+    said = [json.loads(line) for line in node.stderr().splitlines()]
+    assert all({"ts", "level", "logger", "event"} <= line.keys() for line in lines + said)
+    assert any(text in line["event"] and line["level"] == "warning" for line in said)
+
+
+UNRULY = """
+import logging, os, sys, threading, warnings
+import gevent
+from madrpc.cli.logs import configure_logging
+
+def fail():
+    raise ValueError("not\\nnow")
+
+configure_logging("info", "json")
+log = logging.getLogger("test")
+log.info("a half \\ud800, %s", "x" * 1_000_000)
+try:
+    fail()
+except ValueError:
+    log.exception("failed")
+warnings.warn("careful")
+gevent.spawn(fail).join()
+threading.Thread(target=fail).start()
+os.write(2, b"bytes \\xff of a library\\n")
+os.system("echo a child >&2")
+sys.stderr.write("no line end")
+fail()
+"""
+
+
+def test_what_others_write_to_stderr_is_json_too() -> None:
+    """The interpreter, gevent's hub, threads, warnings, C code, child processes, last words."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNRULY], capture_output=True, env=environment(), timeout=60
+    )
+    lines = [json.loads(line) for line in done.stderr.decode("ascii").splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z", line["ts"]) for line in lines)
+    events = [line["event"] for line in lines]
+    assert "a half \ud800, " + "x" * 1_000_000 in events
+    assert "careful" in next(e["event"] for e in lines if e["logger"] == "py.warnings")
+    assert "ValueError: not\nnow" in next(e["exception"] for e in lines if e["event"] == "failed")
+    assert {"bytes \\xff of a library", "a child"} <= set(events)
+    assert events.count("ValueError: not") == 3
+    assert any("no line end" in event for event in events[-8:])
+
+
+def test_a_script_error_at_start_is_json_too(servers: Servers) -> None:
+    done = madrpc("node", "-s", servers.script("1 +;"), "--log-format", "json")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 2
+    assert any("SyntaxError" in line["event"] for line in lines)
 
 
 def test_up_runs_everything_until_ctrl_c(servers: Servers) -> None:
@@ -265,9 +338,13 @@ def test_up_runs_everything_until_ctrl_c(servers: Servers) -> None:
         with Client(address) as client:
             assert client.call("add", {"a": 1, "b": 2}) == {"result": 3}
             ports = [int(node["address"].rpartition(":")[2]) for node in client.info()["nodes"]]
+            running = [client.submit("spin", {"ms": 600}) for _ in range(4)]
+            poll_until(lambda: client.metrics()["in_flight"] == 4, "calls are in flight")
+            up.send_signal(signal.SIGINT)
+            assert [call.result() for call in running] == [None] * 4
         assert len(ports) == 2
-        up.send_signal(signal.SIGINT)
         assert up.wait(20) == 130
+    assert (servers.folder / "up.log").read_text() == ""
     for port in ports:
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", port), timeout=1)

@@ -94,6 +94,12 @@ def test_no_greenlet_outlives_its_connection(servers: Servers) -> None:
 def test_every_worker_of_every_node_takes_part(servers: Servers) -> None:
     orchestrator = cluster(servers, pool=3)
     with Client(orchestrator.address) as client:
+
+        def ready() -> list[int]:
+            nodes = client.metrics()["nodes"]
+            return [node["metrics"]["workers"]["ready"] for node in nodes if node["metrics"]]
+
+        poll_until(lambda: ready() == [3, 3], "all workers are there")
         list(client.map("spin", [{"ms": 20}] * 60, concurrency=60))
         nodes = client.metrics()["nodes"]
     calls = [row["calls"] for node in nodes for row in node["metrics"]["workers"]["processes"]]

@@ -167,6 +167,23 @@ def test_a_node_with_the_wrong_token_is_not_used(guarded: Guarded, servers: Serv
         assert "Unauthenticated: the token is not this server's" in node["error"]
 
 
+def test_a_node_says_why_its_orchestrator_does_not_take_it(
+    with_token: RunningServer, servers: Servers
+) -> None:
+    """It says each reason once, however often it tries."""
+    node = servers.node(
+        *("-s", servers.script(SCRIPT), "--pool-size", 1),
+        *("--orchestrator", with_token.address, "--orchestrator", "127.0.0.1:1"),
+    )
+    refused = f"no connection to orchestrator {with_token.address}: this server wants a token"
+    poll_until(lambda: refused in node.stderr(), "the refusal is logged")
+    poll_until(lambda: "127.0.0.1:1: connection refused" in node.stderr(), "so is nothing there")
+    poll_until(lambda: with_token.stderr().count("wants a token") >= 3, "it tries again")
+    assert node.stderr().count(refused) == 1
+    assert node.stop() == 0
+    assert node.stderr().count("no connection") == 2
+
+
 def test_a_wrong_token_gets_the_refusal_and_nothing_else(with_token: RunningServer) -> None:
     with Caller(with_token.address) as caller:
         good = {"token": TOKEN}

@@ -210,7 +210,7 @@ def test_bench_refuses_what_makes_no_sense(words: tuple[str, ...], message: str)
 def test_doctor_looks_at_everything() -> None:
     done = madrpc("doctor")
     assert done.returncode == 0, done.stdout
-    for about in ("versions", "cpu", "memory", "engine", "sandbox", "files", "extra"):
+    for about in ("versions", "cpu", "memory", "engine", "sandbox", "files", "port", "extra"):
         assert f" {about} " in done.stdout
     assert "million loop steps a second" in done.stdout
     findings = json.loads(madrpc("doctor", "--json").stdout)

@@ -50,7 +50,7 @@ def test_the_default_host_can_be_given():
         ("h:²", "port must be 0 to 65535"),
         ("::1:80", "brackets"),
         ("::1", "brackets"),
-        ("http://h:80", "no URL"),
+        ("http://h:80", "is an HTTP address"),
         ("[::1", r"write \[IPv6\]:PORT"),
         ("[::1]80", r"write \[IPv6\]:PORT"),
         ("h:" + "9" * 5000, "port"),

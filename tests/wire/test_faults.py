@@ -32,7 +32,6 @@ FATAL = {
     "length 0": (struct.pack(">I", 0), "ProtocolError"),
     "length 2**32 - 1": (b"\xff\xff\xff\xff", "PayloadTooLarge"),
     "one over the limit": (struct.pack(">I", MAX_FRAME + 1), "PayloadTooLarge"),
-    "HTTP": (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "PayloadTooLarge"),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "ProtocolError"),
     "never used byte": (frame(b"\xc1"), "ProtocolError"),
     "nil": (frame(b"\xc0"), "ProtocolError"),

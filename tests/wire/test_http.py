@@ -488,6 +488,18 @@ def test_curl_as_the_readme_has_it(port: int) -> None:
     assert json.loads(done.stdout) == {"jsonrpc": "2.0", "result": 8, "id": 1}
 
 
+def test_each_port_says_that_the_other_is_meant(server: RunningServer, port: int) -> None:
+    """At once: a frame has no line end that HTTP could wait for."""
+    told = madrpc("call", f"127.0.0.1:{port}", "add")
+    assert told.returncode == 3
+    assert "the other side speaks HTTP and this one madrpc's own protocol" in told.stderr
+    hello = b"\x16\x03\x01\x02\x00\x01"
+    assert b"HTTP/1.1 is spoken here" in exchange(port, hello)
+    answer = exchange(server.port, b"POST /rpc HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"own protocol; HTTP is on the port given with --http" in answer
+
+
 NODE_PROGRAM = """
 const {JSONRPCClient} = require("json-rpc-2.0");
 const client = new JSONRPCClient(async call => {

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -150,3 +151,16 @@ def test_json_that_python_cannot_hold_is_refused(word):
 def test_a_pairs_json_that_python_cannot_hold_is_text():
     text = "[" * 5000
     assert parse_arguments([f"a={text}"]) == {"a": text}
+
+
+def test_a_file_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+    missing, binary = tmp_path / "missing.json", tmp_path / "binary.json"
+    binary.write_bytes(b"{\xff}")
+    for path, reason in (
+        (missing, "no such file or directory"),
+        (tmp_path, "is a directory"),
+        (binary, "it is not UTF-8 text (byte 1)"),
+    ):
+        with pytest.raises(InvalidArguments) as caught:
+            parse_arguments([f"@{path}"])
+        assert caught.value.message == f"cannot read {path}: {reason}"

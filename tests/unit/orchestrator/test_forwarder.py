@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from madrpc.address import Address
 from madrpc.config import ListenerConfig, OrchestratorConfig
 from madrpc.errors import MadrpcError, MethodNotFound, NoNodeAvailable
 from madrpc.orchestrator.forwarder import Forwarder
 from madrpc.policy.balancer import NodeRecord
+from madrpc.policy.health import HealthCheck
+from madrpc.policy.outlier import Outlier
 from madrpc.protocol.messages import (
     ReceiptedResponse,
     Request,
@@ -43,8 +47,15 @@ class FakeUpstream:
 
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
+        self.nodes: Any = None
         self.max_request = 1000
         self.calls: list[Any] = []
+        self.link = False
+        self.health = HealthCheck()
+        self.info: dict[str, Any] = {"revision": 1, "methods": ["f"]}
+        self.now: dict[str, Any] = self.info
+        self.asked = 0
+        self.may_say = Event()
 
     def forward(self, call: Any, timeout_ms: int, tail: bytes) -> int:
         self.calls.append(call)
@@ -52,6 +63,15 @@ class FakeUpstream:
 
     def cancel(self, id: int) -> None:
         pass
+
+    def ask(self, method: str, timeout_s: float, args: Any) -> dict[str, Any]:
+        self.asked += 1
+        self.may_say.wait()
+        return self.now
+
+    def take(self, info: dict[str, Any]) -> None:
+        self.info = info
+        self.nodes.node_up(self, info)
 
 
 class Setup:
@@ -64,10 +84,12 @@ class Setup:
             record = self.forwarder.nodes.balancer.add(address)
             upstream = self.upstreams[address] = FakeUpstream(record)
             self.forwarder.nodes.upstreams[record] = upstream
+            upstream.nodes = self.forwarder.nodes
+            self.forwarder.nodes._outliers[record] = Outlier()
             self.forwarder.nodes.balancer.node_up(record, ["f"])
 
-    def call(self, id: int, size: int = 10) -> Any:
-        return self.forwarder.forward(self.connection, Request(id, 0, "f", bytes(size)))
+    def call(self, id: int, size: int = 10, method: str = "f") -> Any:
+        return self.forwarder.forward(self.connection, Request(id, 0, method, bytes(size)))
 
     def answer(self, address: str, tail: bytes) -> None:
         self.forwarder.answered(self.upstreams[address].calls.pop(), Response(1, tail))
@@ -213,3 +235,61 @@ def test_what_nodes_tell_is_joined_and_junk_is_not():
     for told, run_ms in ({"slowest": [row]}, 0.0), ({"slowest": 5, "errors": {}}, None):
         (own,) = setup.forwarder.accounting.recent({"a": told})["slowest"]
         assert own["run_ms"] == run_ms
+
+
+# ------------------------------------------------------- names that are new
+
+
+@pytest.fixture
+def connected() -> Setup:
+    setup = Setup("a")
+    setup.upstreams["a"].link = True
+    return setup
+
+
+def turns() -> None:
+    """Let what was spawned run to where it waits."""
+    for _ in range(5):
+        gevent.sleep(0)
+
+
+def test_a_node_is_asked_before_a_name_counts_as_unknown(connected: Setup) -> None:
+    node = connected.upstreams["a"]
+    for id in (1, 2):
+        connected.call(id, method="new")
+    turns()
+    assert (node.asked, node.calls, connected.connection.answers) == (1, [], {})
+    node.now = {"revision": 2, "methods": ["f", "new"]}
+    node.may_say.set()
+    turns()
+    assert [call.id for call in node.calls] == [1, 2]
+
+
+def test_a_name_that_no_node_has_is_refused_once_they_were_asked(connected: Setup) -> None:
+    connected.call(1, method="wrong")
+    turns()
+    connected.upstreams["a"].may_say.set()
+    turns()
+    assert connected.connection.answers[1].name == "MethodNotFound"
+    assert (connected.forwarder.in_flight, connected.forwarder.waiting) == (0, 0)
+
+
+def test_wrong_names_do_not_keep_nodes_busy(connected: Setup) -> None:
+    connected.upstreams["a"].may_say.set()
+    connected.call(1, method="wrong")
+    turns()
+    for id in range(2, 9):
+        connected.call(id, method="wrong")
+    assert {error.name for error in connected.connection.answers.values()} == {"MethodNotFound"}
+    assert len(connected.connection.answers) == 8
+    assert connected.upstreams["a"].asked == 1
+
+
+def test_a_call_that_is_cancelled_meanwhile_is_not_sent(connected: Setup) -> None:
+    node = connected.upstreams["a"]
+    connected.call(1, method="new").cancel()
+    turns()
+    node.now = {"revision": 2, "methods": ["new"]}
+    node.may_say.set()
+    turns()
+    assert (node.calls, connected.forwarder.in_flight) == ([], 0)

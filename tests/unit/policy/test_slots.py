@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from madrpc.config import PoolConfig
-from madrpc.policy.job import Job, Retire, SlotState
+from madrpc.policy.job import Action, Job, Kill, Retire, SlotState
 from madrpc.policy.jobs import JobTable
-from madrpc.policy.slots import SlotTable
+from madrpc.policy.slots import LEAVE_GRACE_S, SlotTable
 
 
 def job() -> Job:
@@ -53,3 +53,23 @@ def test_the_worker_that_was_busy_last_is_taken_first_where_that_pays() -> None:
     assert table.take_idle(nested=False) is slots[0]
     table.reuse_last = True
     assert table.take_idle(nested=False) is slots[2]
+
+
+def test_a_worker_that_was_let_go_and_stays_is_killed_until_it_is_gone() -> None:
+    table = JobTable(PoolConfig(size=1, queue_size=10), 1.0)
+    slot = table.add_slot()
+    table.slot_ready(slot, 0.0)
+
+    def killed(now: float) -> list[Action]:
+        return table.tick(now)
+
+    assert killed(50.0) == []
+    assert table.retire(slot) == [Retire(slot)]
+    assert killed(100.0) == []
+    assert killed(100.0 + LEAVE_GRACE_S) == []
+    expected = [Kill(slot, "it did not leave within 1 s")]
+    assert killed(100.1 + LEAVE_GRACE_S) == expected
+    assert killed(100.2 + LEAVE_GRACE_S) == []
+    assert killed(100.2 + 2 * LEAVE_GRACE_S) == expected
+    table.slot_lost(slot, 110.0, "", 9)
+    assert killed(200.0) == []
