@@ -225,8 +225,7 @@ class Server:
             return ScriptError(message)
         text = text.removeprefix("madrpc: ")
         if text.endswith(_USAGE_HINT):
-            return InvalidArguments(text.rpartition("
-")[0])
+            return InvalidArguments(text.rpartition("\n")[0])
         kind = InvalidArguments if status == InvalidArguments.exit_code else InternalError
         return kind(text or f"the {self.command} exited with status {status} before it was ready")
 
