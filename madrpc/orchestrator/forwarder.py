@@ -23,13 +23,13 @@ from madrpc.errors import (
     from_wire,
 )
 from madrpc.links.connection import Caller
-from madrpc.links.upstream import Upstream
 from madrpc.orchestrator.accounting import Accounting
+from madrpc.orchestrator.call import ForwardedCall
 from madrpc.orchestrator.nodes import Nodes
 from madrpc.policy.balancer import Balance, NodeRecord
 from madrpc.policy.retry import RetryBudget, should_retry
 from madrpc.policy.stats import OTHER_METHODS
-from madrpc.policy.timing import DeadlineTable, deadline_from_ms, ms_left
+from madrpc.policy.timing import DeadlineTable, ms_left
 from madrpc.protocol.frames import check_size
 from madrpc.protocol.messages import (
     REQUEST_HEAD,
@@ -46,52 +46,6 @@ _TICK_S = 0.02
 #: How long nodes have to say whether one of them has a function that none had.
 _ASK_S = 0.5
 _ASK_EVERY_S = 1.0
-
-
-class _Call:
-    """One forwarded call."""
-
-    __slots__ = (
-        "attempts",
-        "connection",
-        "deadline",
-        "forwarder",
-        "id",
-        "method",
-        "node",
-        "started",
-        "tail",
-        "tick",
-        "tried",
-        "upstream",
-        "upstream_id",
-        "wait_end",
-        "wait_tick",
-        "waited_s",
-    )
-
-    def __init__(self, forwarder: Forwarder, connection: Caller, request: Request) -> None:
-        self.forwarder = forwarder
-        self.connection = connection
-        self.id = request.id
-        self.method = request.method
-        self.tail = request.tail
-        self.started = _now()
-        self.deadline = deadline_from_ms(request.timeout_ms, self.started)
-        self.attempts = 0
-        self.tried: list[NodeRecord] = []
-        self.upstream: Upstream | None = None
-        #: The node it was sent to last.
-        self.node: str | None = None
-        self.upstream_id = 0
-        self.tick = 0
-        self.wait_end: float | None = None
-        self.wait_tick = 0
-        self.waited_s = 0.0
-
-    def cancel(self) -> None:
-        """The caller gave the call up."""
-        self.forwarder.cancelled(self)
 
 
 class Forwarder:
@@ -118,11 +72,11 @@ class Forwarder:
         self._budget = RetryBudget()
         self._in_burst = False
         self._loop: Any = gevent.get_hub().loop
-        self._deadlines: DeadlineTable[_Call] = DeadlineTable()
-        self._waiting: dict[_Call, None] = {}
-        self._waits: DeadlineTable[_Call] = DeadlineTable()
+        self._deadlines: DeadlineTable[ForwardedCall] = DeadlineTable()
+        self._waiting: dict[ForwardedCall, None] = {}
+        self._waits: DeadlineTable[ForwardedCall] = DeadlineTable()
         #: Calls of names that no node was known to have; nodes are being asked about them.
-        self._unsure: list[_Call] = []
+        self._unsure: list[ForwardedCall] = []
         self._may_ask_at = 0.0
         self._ticker: gevent.Greenlet[..., None] | None = None
 
@@ -146,7 +100,7 @@ class Forwarder:
 
     # ------------------------------------------------------------- calls
 
-    def forward(self, connection: Caller, request: Request) -> _Call | None:
+    def forward(self, connection: Caller, request: Request) -> ForwardedCall | None:
         """Send a client's call to a node; its answer goes to the connection."""
         size = len(request.tail)
         config = self._config
@@ -160,7 +114,7 @@ class Forwarder:
             self._in_burst = True
             self._balancer.begin_burst()
             self._loop.run_callback(self._end_burst)
-        call = _Call(self, connection, request)
+        call = ForwardedCall(self, connection, request)
         self.in_flight += 1
         self.in_flight_bytes += size
         self._budget.call_started(self.in_flight)
@@ -169,14 +123,14 @@ class Forwarder:
         self._dispatch(call)
         return call
 
-    def cancelled(self, call: _Call) -> None:
+    def cancelled(self, call: ForwardedCall) -> None:
         """The client gave the call up, or is gone."""
         if call.upstream is not None:
             call.upstream.cancel(call.upstream_id)
         self._forget(call)
         self.accounting.cancelled(call)
 
-    def answered(self, call: _Call, response: Response) -> None:
+    def answered(self, call: ForwardedCall, response: Response) -> None:
         """A node answered."""
         if not response.is_error:
             if call.upstream is not None:
@@ -196,7 +150,7 @@ class Forwarder:
             self.accounting.failed(call, error.to_wire(), call.method)
             self._respond(call, response)
 
-    def moved(self, record: NodeRecord, reason: str, calls: list[_Call]) -> None:
+    def moved(self, record: NodeRecord, reason: str, calls: list[ForwardedCall]) -> None:
         """A node's connection ended; its calls move to another node.
 
         One death loses all of its calls at once, so these retries are not charged to the budget:
@@ -222,18 +176,13 @@ class Forwarder:
         self._in_burst = False
         self._balancer.end_burst()
 
-    def _dispatch(self, call: _Call) -> None:
+    def _dispatch(self, call: ForwardedCall) -> None:
         try:
             record = self._balancer.pick(call.method, call.tried)
             upstream = self.nodes.upstreams[record]
             check_size(len(call.tail) + REQUEST_HEAD, upstream.max_request)
-        except (NoNodeAvailable, MethodNotFound) as error:
-            final = isinstance(error, MethodNotFound) and not self.nodes.are_returning
-            if final or not self._wait(call):
-                self._fail(call, error)
-            return
         except MadrpcError as error:
-            if not isinstance(error, MethodNotFound) or not self._make_sure(call):
+            if not self._keep(call, error):
                 self._fail(call, error)
             return
         call.upstream = upstream
@@ -245,7 +194,14 @@ class Forwarder:
         left = ms_left(call.deadline, _now())
         call.upstream_id = upstream.forward(call, left, call.tail)
 
-    def _wait(self, call: _Call) -> bool:
+    def _keep(self, call: ForwardedCall, error: MadrpcError) -> bool:
+        """Keep a call that no node takes now, if one may in a moment."""
+        is_unknown = isinstance(error, MethodNotFound)
+        if is_unknown and not self.nodes.are_returning:
+            return self._make_sure(call)
+        return (is_unknown or isinstance(error, NoNodeAvailable)) and self._wait(call)
+
+    def _wait(self, call: ForwardedCall) -> bool:
         """Keep a call until a node is connected, for a while, if there is one to wait for."""
         now = _now()
         if call.wait_end is None:
@@ -256,7 +212,7 @@ class Forwarder:
         call.wait_tick = self._waits.add(call, call.wait_end)
         return True
 
-    def _make_sure(self, call: _Call) -> bool:
+    def _make_sure(self, call: ForwardedCall) -> bool:
         """Keep a call of an unknown name until the nodes have been asked: one may have new scripts.
 
         They are asked about once a second at most, so that wrong names cost them little.
@@ -285,18 +241,18 @@ class Forwarder:
                     self._stop_waiting(call)
                     self._dispatch(call)
 
-    def _note_wait(self, call: _Call) -> None:
+    def _note_wait(self, call: ForwardedCall) -> None:
         """Add up how long a call has waited for a node."""
         if call.wait_end is not None:
             call.waited_s += _now() - (call.wait_end - RECONNECT_WAIT_S)
             call.wait_end = None
 
-    def _stop_waiting(self, call: _Call) -> None:
+    def _stop_waiting(self, call: ForwardedCall) -> None:
         if call in self._waiting:
             del self._waiting[call]
             self._waits.discard(call, call.wait_tick)
 
-    def _note(self, call: _Call, error: MadrpcError) -> None:
+    def _note(self, call: ForwardedCall, error: MadrpcError) -> None:
         """Learn from an error about the node that sent it."""
         if call.upstream is None:
             return
@@ -308,7 +264,7 @@ class Forwarder:
         if isinstance(error, Draining):
             self.nodes.drains(record)
 
-    def _may_move(self, call: _Call, error: MadrpcError) -> bool:
+    def _may_move(self, call: ForwardedCall, error: MadrpcError) -> bool:
         """Whether another node should take the call after this one answered with an error."""
         if not should_retry(error, call.attempts):
             return False
@@ -319,14 +275,14 @@ class Forwarder:
         others = (node for node in self._balancer.up if node not in tried)
         return any(call.method in node.methods for node in others) and self._budget.take()
 
-    def _retry(self, call: _Call) -> None:
+    def _retry(self, call: ForwardedCall) -> None:
         self.retries += 1
         if call.upstream is not None:
             call.tried.append(call.upstream.record)
             self._leave(call)
         self._dispatch(call)
 
-    def _fail(self, call: _Call, error: MadrpcError) -> None:
+    def _fail(self, call: ForwardedCall, error: MadrpcError) -> None:
         self._forget(call)
         # Names that no node has come from callers without end, and must not fill the table.
         method = OTHER_METHODS if isinstance(error, MethodNotFound) else call.method
@@ -338,7 +294,7 @@ class Forwarder:
         else:
             call.connection.respond_error(call.id, error)
 
-    def _respond(self, call: _Call, response: Response) -> None:
+    def _respond(self, call: ForwardedCall, response: Response) -> None:
         """Pass an answer on, with its receipts if it has any and the caller wants them."""
         if not response.receipts:
             call.connection.respond(call.id, response.tail)
@@ -346,13 +302,13 @@ class Forwarder:
         receipts = self.accounting.receipts(call, response.receipts, str(self._address()))
         call.connection.respond(call.id, response.tail, receipts)
 
-    def _leave(self, call: _Call) -> None:
+    def _leave(self, call: ForwardedCall) -> None:
         """The call is no longer at its node."""
         if call.upstream is not None:
             self._balancer.done(call.upstream.record)
             call.upstream = None
 
-    def _forget(self, call: _Call) -> None:
+    def _forget(self, call: ForwardedCall) -> None:
         self.in_flight -= 1
         self.in_flight_bytes -= len(call.tail)
         self._leave(call)
@@ -372,7 +328,7 @@ class Forwarder:
                 self._dispatch(call)
             self.accounting.kept.expire(now)
 
-    def _timed_out(self, call: _Call) -> None:
+    def _timed_out(self, call: ForwardedCall) -> None:
         where = "waiting for a node"
         if call.upstream is not None:
             record = call.upstream.record
@@ -384,7 +340,7 @@ class Forwarder:
         self._fail(call, CallTimeout(f"the deadline passed after {seconds:.2f} s, {where}"))
 
 
-def _error_of(call: _Call, response: Response) -> MadrpcError:
+def _error_of(call: ForwardedCall, response: Response) -> MadrpcError:
     """The error a node answered with; one that cannot be read is the node's failure."""
     try:
         return from_wire(unpack_error(response.tail))
