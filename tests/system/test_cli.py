@@ -291,7 +291,9 @@ except ValueError:
     log.exception("failed")
 warnings.warn("careful")
 gevent.spawn(fail).join()
-threading.Thread(target=fail).start()
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()  # or its lines mix with the next ones
 os.write(2, b"bytes \\xff of a library\\n")
 os.system("echo a child >&2")
 sys.stderr.write("no line end")
