@@ -79,9 +79,8 @@ def main() -> None:
     print("| | calls/s | of map's |\n|---|---|---|")
     for name, rates in found.items():
         middle = statistics.median(rates)
-        print(
-            f"| {name} | {middle:,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | {middle / base:.2f} |"
-        )
+        extremes = f"{min(rates):,.0f} to {max(rates):,.0f}"
+        print(f"| {name} | {middle:,.0f} ({extremes}) | {middle / base:.2f} |")
 
 
 if __name__ == "__main__":
