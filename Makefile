@@ -35,7 +35,7 @@ demo: $(STAMP)
 	$(BIN)/python js_examples/monte_carlo_pi.py --local 2
 
 test: lint types
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 chaos: $(STAMP)
 	MADRPC_CHAOS_S=60 MADRPC_FUZZ_S=60 MADRPC_FUZZ_FRAMES=500000 \
