@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 import gevent
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 _now = time.monotonic
 #: Nobody writes a longer list by hand, and reading one must not take the memory of the machine.
 _MOST_FILE_BYTES = 4 * 1024 * 1024
-
-Tell = Callable[[Iterable[str]], None]
 
 
 class Members(Protocol):
